@@ -1,0 +1,3 @@
+module github.com/updateage/session
+
+go 1.25
