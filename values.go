@@ -57,9 +57,9 @@ func (v Values) Get(key string) (data string, ok bool) {
 // Apply returns the values with the changes made, later ones last, or
 // ErrTooLarge if they would have more than 64 KiB.
 func (v Values) Apply(changes []Change) (Values, error) {
-	size := len(v)
-	for _, c := range changes {
-		size += valueHead + len(c.Key) + len(c.Data)
+	size := v.sizeWith(changes)
+	if size > maxValues {
+		return v, ErrTooLarge
 	}
 	var b strings.Builder
 	b.Grow(size)
@@ -78,10 +78,22 @@ func (v Values) Apply(changes []Change) (Values, error) {
 		b.WriteString(c.Key)
 		b.Write(c.Data)
 	}
-	if b.Len() > maxValues {
-		return v, ErrTooLarge
-	}
 	return Values(b.String()), nil
+}
+
+// sizeWith returns the length of the values with the changes made.
+func (v Values) sizeWith(changes []Change) (size int) {
+	for k, d := range v.All() {
+		if lastChange(changes, k) < 0 {
+			size += valueHead + len(k) + len(d)
+		}
+	}
+	for i, c := range changes {
+		if !c.Delete && lastChange(changes, c.Key) == i {
+			size += valueHead + len(c.Key) + len(c.Data)
+		}
+	}
+	return size
 }
 
 // lastChange returns the index of the last change of key, or -1.

@@ -1,0 +1,196 @@
+package session
+
+import (
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/gorilla/securecookie"
+)
+
+const (
+	// maxSameCookies is how many cookies of the session's name one request may
+	// carry. A browser sends several if different paths or a subdomain set
+	// them; more is an attack.
+	maxSameCookies = 4
+	// maxAge is the longest Max-Age browsers keep (RFC 6265bis 5.5).
+	maxAge = 34_560_000
+
+	headerSessionID = "X-Session-Id" // in the canonical form of http.Header
+)
+
+// presented is what a request carries as credentials.
+type presented struct {
+	tokens  [maxSameCookies + 2]Token // well-formed and distinct
+	n       int
+	cookies int  // cookies of the session's name, well-formed or not
+	header  bool // the last token came in a header
+	refused bool // ambiguous, or too many: authenticates nothing
+	garbage bool // something malformed was there
+}
+
+func (p *presented) add(t Token) {
+	for _, have := range p.tokens[:p.n] {
+		if have == t {
+			return
+		}
+	}
+	p.tokens[p.n] = t
+	p.n++
+}
+
+// read finds the tokens of a request, without allocating. Names are compared
+// byte for byte: neither the prefix nor anything else of them is decoded, as
+// every laxity here has been a way around __Host- (CVE-2022-31629).
+func (m *Manager) read(r *http.Request) (p presented) {
+	for _, line := range r.Header["Cookie"] {
+		for more := true; more; {
+			var pair string
+			pair, line, more = strings.Cut(line, ";")
+			name, value, _ := strings.Cut(strings.Trim(pair, " \t"), "=")
+			if name == m.cfg.Cookie.Name {
+				m.readCookie(&p, value)
+			}
+		}
+	}
+	if p.cookies > maxSameCookies {
+		p.n, p.refused = 0, true
+	}
+	if m.cfg.HeaderTransport {
+		readHeaders(&p, r.Header)
+	}
+	return p
+}
+
+func (m *Manager) readCookie(p *presented, value string) {
+	p.cookies++
+	if p.cookies > maxSameCookies {
+		return
+	}
+	token, ok := m.open(value)
+	if !ok {
+		p.garbage = true
+		return
+	}
+	p.add(token)
+}
+
+// readHeaders reads the tokens of clients without cookies. A cookie and a header
+// of different sessions authenticate nothing: one of them is not the client's
+// choice. A bearer token of another form belongs to somebody else.
+func readHeaders(p *presented, h http.Header) {
+	var token Token
+	for _, value := range h[headerSessionID] {
+		if !validToken(value) {
+			p.garbage = true
+			continue
+		}
+		p.refused = p.refused || token.s != "" && token.s != value
+		token = Token{value}
+	}
+	for _, value := range h["Authorization"] {
+		scheme, value, _ := strings.Cut(value, " ")
+		if !strings.EqualFold(scheme, "Bearer") || !validToken(value) {
+			continue
+		}
+		p.refused = p.refused || token.s != "" && token.s != value
+		token = Token{value}
+	}
+	if token.s == "" {
+		return
+	}
+	for _, cookie := range p.tokens[:p.n] {
+		p.refused = p.refused || cookie.id() != token.id()
+	}
+	p.header = p.cookies == 0
+	p.add(token)
+}
+
+// sealer seals tokens in cookies with an HMAC: the first key seals, all open.
+type sealer []*securecookie.SecureCookie
+
+func newSealer(keys [][]byte) sealer {
+	var s sealer
+	for _, key := range keys {
+		// Expiry is the record's, never the cookie's; the token needs no encoding.
+		s = append(s, securecookie.New(key, nil).MaxAge(0).SetSerializer(securecookie.NopEncoder{}))
+	}
+	return s
+}
+
+// open returns the token in a cookie's value.
+func (m *Manager) open(value string) (Token, bool) {
+	if len(m.sealer) == 0 {
+		return Token{value}, validToken(value)
+	}
+	if validToken(value) && time.Now().Before(m.cfg.Cookie.AcceptUnsealedUntil) {
+		return Token{value}, true
+	}
+	for _, key := range m.sealer {
+		var token []byte
+		if key.Decode(m.cfg.Cookie.Name, value, &token) == nil {
+			return Token{string(token)}, validToken(string(token))
+		}
+	}
+	return Token{}, false
+}
+
+// seal returns the cookie's value for a token.
+func (m *Manager) seal(t Token) string {
+	if len(m.sealer) == 0 {
+		return t.s
+	}
+	// It fails for missing keys and for values of over 4,096 bytes: never here.
+	value, _ := m.sealer[0].Encode(m.cfg.Cookie.Name, []byte(t.s))
+	return value
+}
+
+// cookie returns the cookie with a value and a Max-Age: 0 for none, negative to
+// delete. Deletion works only with the very attributes of the original, so there
+// is one place for them (RFC 6265bis 5.7).
+func (c *Cookie) cookie(value string, maxAge int) *http.Cookie {
+	return &http.Cookie{
+		Name:        c.Name,
+		Value:       value,
+		Path:        c.Path,
+		Domain:      c.Domain,
+		MaxAge:      maxAge,
+		Secure:      !c.Insecure,
+		HttpOnly:    true,
+		SameSite:    c.SameSite,
+		Partitioned: c.Partitioned,
+	}
+}
+
+// setCookie puts a cookie into a header. There is never a second one of the same
+// name (RFC 6265bis 4.1.1). What sets a cookie must not be cached, whatever the
+// handler said, by no cache on the way (CVE-2025-48947, CVE-2025-64762).
+func setCookie(h http.Header, c *http.Cookie) {
+	kept := make([]string, 0, len(h["Set-Cookie"])+1)
+	for _, other := range h["Set-Cookie"] {
+		if name, _, _ := strings.Cut(other, "="); strings.TrimSpace(name) != c.Name {
+			kept = append(kept, other)
+		}
+	}
+	h["Set-Cookie"] = append(kept, c.String())
+	h["Cache-Control"] = noStore
+	for _, other := range [...]string{"Cdn-Cache-Control", "Surrogate-Control", "Expires"} {
+		delete(h, other)
+	}
+}
+
+// Header values that are never written to, shared by all responses.
+var (
+	noStore      = []string{"no-store"}
+	private      = []string{"private"}
+	varyCookie   = []string{"Cookie"}
+	varyHeaders  = []string{"Cookie, X-Session-ID, Authorization"}
+	headerNames  = [...]string{"Cookie", "X-Session-ID", "Authorization"}
+	errAmbiguous = errorString("several sessions in one request")
+	errMalformed = errorString("malformed token")
+)
+
+// errorString is a constant reason for an event.
+type errorString string
+
+func (e errorString) Error() string { return string(e) }

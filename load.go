@@ -1,0 +1,275 @@
+package session
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+	"time"
+)
+
+// standing is how a request stands to a session.
+type standing uint8
+
+const (
+	absent      standing = iota // no token, or one of no session
+	live                        // authenticated
+	refused                     // a token that names a session but does not authenticate
+	ended                       // the session was live and has ended since
+	unavailable                 // the store could not be asked
+)
+
+// Reasons for a rejected token.
+const (
+	errUnknownID   = errorString("unknown session ID")
+	errWrongSecret = errorString("wrong secret")
+	errLate        = errorString("secret was replaced a moment ago")
+	errReplayed    = errorString("secret was replaced long ago")
+	errMoved       = errorString("session was replaced by a sign-in")
+	errBinding     = errorString("used by another client")
+	errPlainHTTP   = errorString("token came over plain HTTP")
+)
+
+// load finds the request's session. Nobody else has the session yet, so there is
+// nothing to lock. An error means the store could not be asked.
+func (s *Session) load(ctx context.Context) error {
+	p := s.m.read(s.req)
+	s.cookies = p.cookies > 0
+	s.header = p.header
+	if p.n == 0 && !p.garbage && !p.refused {
+		return nil
+	}
+	if s.m.cfg.plainHTTP(s.req) {
+		// Fails closed: whoever listens has the token now (N 5.1).
+		s.standing = refused
+		s.reject(ctx, "", errPlainHTTP)
+		return nil
+	}
+	if p.garbage {
+		s.reject(ctx, "", errMalformed)
+	}
+	for _, token := range p.tokens[:p.n] {
+		if err := s.try(ctx, token); err != nil {
+			s.standing = unavailable
+			return err
+		}
+	}
+	if p.refused || len(s.also) > 0 {
+		s.refuseAll(ctx)
+	}
+	if s.rec != nil {
+		s.expiredCookie = false // another cookie of the same name is good
+		s.maintain(ctx)
+	}
+	return nil
+}
+
+// try authenticates one token. What names an existing record and is refused
+// leaves the cookie alone: it may be a late request, and the browser may have a
+// newer cookie already.
+func (s *Session) try(ctx context.Context, token Token) error {
+	rec, err := s.m.store.Load(ctx, token.id())
+	switch {
+	case errors.Is(err, ErrNotFound):
+		s.reject(ctx, token.id(), errUnknownID)
+		return nil
+	case errors.Is(err, ErrUnreadable):
+		s.refuse()
+		s.m.emit(ctx, s.clientEvent(Event{Kind: EventUnreadableRecord, SessionID: token.id(), Err: err}))
+		return nil
+	case err != nil:
+		return s.m.unavailable(ctx, "load", token.id(), err)
+	}
+	now := now()
+	current, reason := rec.verify(token, now)
+	switch {
+	case reason == errReplayed:
+		return s.replayed(ctx, rec)
+	case reason != nil:
+		s.refuse()
+		s.reject(ctx, rec.ID, reason)
+	case s.m.cfg.expired(rec, now):
+		return s.expire(ctx, rec)
+	case s.m.cfg.mismatch(rec, s.req) != 0:
+		return s.mismatched(ctx, rec)
+	case s.rec == nil:
+		s.rec, s.token, s.current, s.standing = rec, token, current, live
+	case s.rec.ID != rec.ID:
+		s.also = append(s.also, rec.ID)
+	case current:
+		s.rec, s.token, s.current = rec, token, true
+	}
+	return nil
+}
+
+// verify says whether the token is the session's, and if it is whether its
+// secret is the current one.
+func (r *Record) verify(token Token, now time.Time) (current bool, reason error) {
+	hash := token.hash()
+	switch {
+	case r.State == StateMoved:
+		return false, errMoved
+	case sameHash(hash, r.TokenHash):
+		return true, nil
+	case r.PreviousTokenHash == [32]byte{} || !sameHash(hash, r.PreviousTokenHash):
+		// Never a reason to revoke: IDs are public, so anybody could send this.
+		return false, errWrongSecret
+	case r.PreviousReads && (r.PreviousUntil.IsZero() || now.Before(r.PreviousUntil)):
+		return false, nil
+	case now.Before(r.PreviousUntil):
+		return false, errLate
+	}
+	return false, errReplayed
+}
+
+// refuse notes that the request has a token it may not use.
+func (s *Session) refuse() {
+	if s.standing == absent {
+		s.standing = refused
+	}
+}
+
+// refuseAll refuses a request whose tokens are of different sessions. SignOut
+// still ends all that authenticated.
+func (s *Session) refuseAll(ctx context.Context) {
+	if s.rec != nil {
+		s.also = append(s.also, s.rec.ID)
+	}
+	s.rec, s.token, s.standing = nil, Token{}, refused
+	s.expiredCookie = false
+	s.reject(ctx, "", errAmbiguous)
+}
+
+func (s *Session) reject(ctx context.Context, id string, reason error) {
+	s.m.emit(ctx, s.clientEvent(Event{Kind: EventRejectedToken, SessionID: id, Err: reason}))
+}
+
+// replayed handles an old secret that came back: client and thief both had the
+// token at some time, and nobody knows which of them this is.
+func (s *Session) replayed(ctx context.Context, rec *Record) error {
+	s.refuse()
+	s.m.emit(ctx, s.clientEvent(Event{Kind: EventReplayed, SessionID: rec.ID, UserID: rec.UserID, Err: errReplayed}))
+	if s.m.cfg.TolerateReplay {
+		return nil
+	}
+	return s.revoke(ctx, rec, errReplayed)
+}
+
+// mismatched handles a token used by a client it is not bound to.
+func (s *Session) mismatched(ctx context.Context, rec *Record) error {
+	s.refuse()
+	s.m.emit(ctx, s.clientEvent(Event{Kind: EventBindingMismatch, SessionID: rec.ID, UserID: rec.UserID, Err: errBinding}))
+	if !s.m.cfg.RevokeOnMismatch {
+		return nil
+	}
+	return s.revoke(ctx, rec, errBinding)
+}
+
+// revoke ends a session that a request gave away.
+func (s *Session) revoke(ctx context.Context, rec *Record, reason error) error {
+	d := detach(ctx)
+	defer d.end()
+	if err := s.m.store.Delete(d, rec.ID); err != nil {
+		return s.m.unavailable(d, "revoke", rec.ID, err)
+	}
+	s.m.emit(ctx, s.clientEvent(Event{Kind: EventRevoked, SessionID: rec.ID, UserID: rec.UserID, Err: reason}))
+	return nil
+}
+
+// expire ends an expired session on both sides (CS Session Expiration).
+func (s *Session) expire(ctx context.Context, rec *Record) error {
+	s.expiredCookie = s.cookies
+	s.m.emit(ctx, s.clientEvent(Event{Kind: EventExpired, SessionID: rec.ID, UserID: rec.UserID}))
+	d := detach(ctx)
+	defer d.end()
+	if err := s.m.store.Delete(d, rec.ID); err != nil {
+		// Expired it is either way; what is left of it frees itself.
+		_ = s.m.unavailable(d, "delete expired", rec.ID, err)
+	}
+	return nil
+}
+
+// maintain refreshes the session and changes its secret, where that is due, in
+// one conditional write. Of parallel requests one succeeds, and only its response
+// carries the cookie. Failing is no reason to fail the request: the session is
+// valid, and the next request tries again.
+func (s *Session) maintain(ctx context.Context) {
+	due := s.due(now())
+	if due.kind == 0 {
+		return
+	}
+	d := detach(ctx)
+	defer d.end()
+	err := s.m.store.Update(d, &due.rec, s.rec.Version)
+	switch {
+	case errors.Is(err, ErrNotFound):
+		// Revoked since it was loaded: it must not come back.
+		s.rec, s.token, s.standing = nil, Token{}, ended
+	case errors.Is(err, ErrConflict):
+		// Another request was first.
+	case err != nil:
+		_ = s.m.unavailable(d, "refresh", s.rec.ID, err)
+	default:
+		s.rec, s.token = &due.rec, due.token
+		if due.cookie {
+			s.cookie = sendCookie
+		}
+		if due.kind != confirmed {
+			s.m.emit(ctx, s.clientEvent(Event{Kind: due.kind, SessionID: s.rec.ID, UserID: s.rec.UserID}))
+		}
+	}
+}
+
+// upkeep is what is due of a session.
+type upkeep struct {
+	rec    Record
+	token  Token
+	cookie bool      // the response carries the token
+	kind   EventKind // 0: nothing is due
+}
+
+// confirmed is the kind of the first use of a new secret, which is no event.
+const confirmed EventKind = 0xff
+
+// due returns what is due of the session at now.
+func (s *Session) due(now time.Time) (u upkeep) {
+	cfg := &s.m.cfg
+	rotate := !s.header && cfg.rotationDue(s.rec, s.current, now)
+	// Not with the previous secret: its cookie would overwrite that of the new one.
+	refresh := s.current && cfg.refreshDue(s.rec, now)
+	confirm := s.current && s.rec.PreviousReads && s.rec.PreviousUntil.IsZero()
+	if !rotate && !refresh && !confirm || s.upgrades() {
+		return u // the cookie of an upgraded request could not arrive
+	}
+	u.rec, u.token, u.kind = *s.rec, s.token, confirmed
+	u.rec.Version = newVersion()
+	if confirm {
+		u.rec.PreviousUntil = now.Add(cfg.RotationGrace)
+	}
+	if refresh {
+		cfg.refresh(&u.rec, now)
+		u.cookie, u.kind = !s.header, EventRefreshed
+	}
+	if rotate {
+		u.token = rotated(u.rec.ID)
+		u.rec.replaceSecret(u.token, now, s.current)
+		u.rec.PreviousReads, u.rec.PreviousUntil = true, time.Time{}
+		u.cookie, u.kind = true, EventRotated
+	}
+	return u
+}
+
+// replaceSecret gives the record the token's secret. The one before is kept to
+// be recognised, unless it never arrived.
+func (r *Record) replaceSecret(t Token, now time.Time, arrived bool) {
+	if arrived {
+		r.PreviousTokenHash = r.TokenHash
+	}
+	r.TokenHash, r.RotatedAt = t.hash(), now
+}
+
+// upgrades says whether the request asks for another protocol.
+func (s *Session) upgrades() bool {
+	return s.req.Method == http.MethodConnect || s.req.Header.Get("Upgrade") != "" &&
+		strings.Contains(strings.ToLower(s.req.Header.Get("Connection")), "upgrade")
+}

@@ -1,0 +1,356 @@
+package session
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+)
+
+// Session is the session of one request. It comes from FromContext and is never
+// nil inside Handler; a visitor without a session has an empty one, which gets
+// an ID with the first value that is set. A nil Session reads as empty, and
+// changing it returns ErrNoSession.
+//
+// It is safe for concurrent use by the request's goroutines, and may be read
+// after the request. Changes of values are stored before the first byte of the
+// response; later ones return ErrCommitted.
+type Session struct {
+	m   *Manager
+	req *http.Request
+
+	mu      sync.Mutex // guards what follows
+	rec     *Record    // as loaded or last written; nil: none
+	changes []Change   // of values, not yet stored
+	token   Token      // the request's, or the new one
+	also    []string   // IDs of further sessions that the request authenticates for
+	events  []Event    // to be told once mu is free
+
+	standing      standing
+	cookie        cookieAction
+	cookies       bool // the request has a cookie of the session's name
+	header        bool // the session travels in a header
+	current       bool // the request's secret is not the previous one
+	expiredCookie bool // the request's cookie is of an expired session
+	committed     bool // the response has begun
+	undelivered   bool // nobody has the new token yet
+	tokenReady    bool // Token may be asked for it
+	signedOut     bool
+}
+
+// cookieAction is what the response does with the session cookie.
+type cookieAction uint8
+
+const (
+	keepCookie cookieAction = iota
+	sendCookie
+	clearCookie
+)
+
+// ID returns the public session ID, or "" if there is no session. It
+// authenticates nobody; lists show it and revocations name it.
+func (s *Session) ID() string {
+	if rec := s.record(); rec != nil {
+		return rec.ID
+	}
+	return ""
+}
+
+// UserID returns the signed-in user, or "". A user whose second factor is
+// pending is not signed in.
+func (s *Session) UserID() string {
+	if rec := s.record(); rec != nil && rec.State == StateSignedIn {
+		return rec.UserID
+	}
+	return ""
+}
+
+// PendingUserID returns the user whose second factor is outstanding, or "".
+func (s *Session) PendingUserID() string {
+	if rec := s.record(); rec != nil && rec.State == StatePending {
+		return rec.UserID
+	}
+	return ""
+}
+
+// Fresh says whether a user is signed in and authenticated within Config.FreshAge.
+func (s *Session) Fresh() bool {
+	rec := s.record()
+	return rec != nil && rec.State == StateSignedIn && now().Sub(rec.AuthenticatedAt) < s.m.cfg.FreshAge
+}
+
+// Info returns what there is to show of the session; the zero Info if there is none.
+func (s *Session) Info() Info {
+	if rec := s.record(); rec != nil {
+		return s.m.info(rec)
+	}
+	return Info{}
+}
+
+func (s *Session) record() *Record {
+	if s == nil {
+		return nil
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.rec
+}
+
+// Token returns the session's token for a client that keeps it itself: once,
+// after a SignIn with SignInOptions.Header or a Rotate of such a session.
+func (s *Session) Token() (t Token, ok bool) {
+	if s == nil {
+		return Token{}, false
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.tokenReady {
+		return Token{}, false
+	}
+	s.tokenReady = false
+	return s.token, true
+}
+
+// Commit stores the changed values now. It needs no call: the first byte of the
+// response commits. The client hanging up does not stop it. Errors are those of
+// Config.ErrorHandler; the changes then stay pending.
+func (s *Session) Commit(ctx context.Context) error {
+	if s == nil {
+		return ErrNoSession
+	}
+	d := detach(ctx)
+	defer d.end()
+	s.mu.Lock()
+	defer s.unlock(ctx)
+	return s.commit(d)
+}
+
+// SignOut ends the session at once and expires the cookie. What was set before
+// is gone; values set afterwards begin a new session. It works at any time, even
+// after the first byte, and although the client hung up. If the session could
+// not be ended it returns ErrUnavailable and the cookie stays.
+func (s *Session) SignOut(ctx context.Context) error {
+	if s == nil {
+		return ErrNoSession
+	}
+	d := detach(ctx)
+	defer d.end()
+	s.mu.Lock()
+	defer s.unlock(ctx)
+	if s.standing == unavailable {
+		return ErrUnavailable
+	}
+	ids := s.also
+	if s.rec != nil {
+		ids = append(ids, s.rec.ID)
+	}
+	for _, id := range ids {
+		if err := s.m.store.Delete(d, id); err != nil {
+			return s.failed(d, "sign out", err)
+		}
+		s.event(EventSignedOut, id, nil)
+	}
+	s.drop(absent)
+	s.also, s.tokenReady, s.undelivered = nil, false, false
+	s.cookie, s.signedOut = clearCookie, true
+	return nil
+}
+
+// drop forgets the session.
+func (s *Session) drop(then standing) {
+	s.rec, s.changes, s.token, s.standing = nil, nil, Token{}, then
+	if s.cookie == sendCookie {
+		s.cookie = keepCookie
+	}
+}
+
+// finish commits and writes the session's headers, before the first byte.
+func (s *Session) finish(h http.Header) error {
+	ctx := s.req.Context()
+	s.mu.Lock()
+	defer s.unlock(ctx)
+	err := s.commitDetached(ctx)
+	addVary(h, s.m.cfg.HeaderTransport)
+	switch {
+	case s.cookie == sendCookie:
+		s.send(h)
+	case s.cookie == clearCookie, s.expiredCookie && s.rec == nil:
+		s.clear(h)
+	case s.undelivered:
+		h["Cache-Control"] = noStore // the body has the token
+	case s.rec != nil && h["Cache-Control"] == nil:
+		h["Cache-Control"] = private
+	}
+	s.committed, s.undelivered, s.changes = true, false, nil
+	return err
+}
+
+// send puts the session's cookie into the response.
+func (s *Session) send(h http.Header) {
+	age := 0 // ends with the browser
+	if s.rec.Persistent {
+		left := time.Until(s.m.cfg.end(s.rec))
+		age = int(min(max(left.Round(time.Second)/time.Second, 1), maxAge))
+	}
+	setCookie(h, s.m.cfg.Cookie.cookie(s.m.seal(s.token), age))
+}
+
+// clear makes the browser forget the cookie and, after SignOut, what else the
+// configuration says.
+func (s *Session) clear(h http.Header) {
+	setCookie(h, s.m.cfg.Cookie.cookie("", -1))
+	if !s.signedOut || len(s.m.cfg.ClearSiteData) == 0 {
+		return
+	}
+	quoted := make([]string, 0, len(s.m.cfg.ClearSiteData))
+	for _, data := range s.m.cfg.ClearSiteData {
+		quoted = append(quoted, strconv.Quote(data))
+	}
+	h.Set("Clear-Site-Data", strings.Join(quoted, ", "))
+}
+
+// addVary tells caches that the response depends on the session, also where it
+// only could have: CVE-2023-30861, CVE-2026-27205.
+func addVary(h http.Header, headers bool) {
+	names := headerNames[:1]
+	if headers {
+		names = headerNames[:]
+	}
+	if h["Vary"] == nil {
+		h["Vary"] = varyCookie
+		if headers {
+			h["Vary"] = varyHeaders
+		}
+		return
+	}
+	for _, name := range names {
+		if !listed(h["Vary"], name) {
+			h.Add("Vary", name)
+		}
+	}
+}
+
+// listed says whether the lines of a list contain name or "*".
+func listed(lines []string, name string) bool {
+	for _, line := range lines {
+		for item := range strings.SplitSeq(line, ",") {
+			if item = strings.TrimSpace(item); item == "*" || strings.EqualFold(item, name) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// abandon undoes what no response will tell the client: the handler panicked.
+// Pending values are dropped, and a session whose token nobody got is deleted.
+// SignOut stands.
+func (s *Session) abandon() {
+	ctx := s.req.Context()
+	s.mu.Lock()
+	defer s.unlock(ctx)
+	s.changes = nil
+	if !s.undelivered || s.rec == nil {
+		return
+	}
+	d := detach(ctx)
+	defer d.end()
+	if err := s.m.store.Delete(d, s.rec.ID); err != nil {
+		_ = s.failed(d, "delete undelivered", err)
+	}
+	s.drop(ended)
+}
+
+func (s *Session) requireUser() error {
+	switch {
+	case s.UserID() != "":
+		return nil
+	case s.stands() == unavailable: // Optional let it through
+		return ErrUnavailable
+	}
+	return ErrNoSession
+}
+
+func (s *Session) requireFresh() error {
+	if err := s.requireUser(); err != nil {
+		return err
+	}
+	if !s.Fresh() {
+		return ErrNotFresh
+	}
+	return nil
+}
+
+func (s *Session) stands() standing {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.standing
+}
+
+// event notes an event of the session id, to be told by unlock.
+func (s *Session) event(kind EventKind, id string, err error) {
+	e := Event{Kind: kind, SessionID: id, Err: err}
+	if s.rec != nil && s.rec.ID == id {
+		e.UserID = s.rec.UserID
+	}
+	s.events = append(s.events, s.clientEvent(e))
+}
+
+// clientEvent adds the request's client to an event.
+func (s *Session) clientEvent(e Event) Event {
+	if addr := s.m.cfg.clientAddr(s.req); addr.IsValid() {
+		e.IPAddress = addr.String()
+	}
+	e.UserAgent = userAgent(s.req)
+	return e
+}
+
+// unlock unlocks and tells the events: a hook may use the session.
+func (s *Session) unlock(ctx context.Context) {
+	events := s.events
+	s.events = nil
+	s.mu.Unlock()
+	for _, e := range events {
+		s.m.emit(ctx, e)
+	}
+}
+
+// failed is unavailable for a caller that holds mu. Answers pass unchanged.
+func (s *Session) failed(ctx context.Context, verb string, err error) error {
+	if isAnswer(err) {
+		return err
+	}
+	s.event(EventStoreError, s.recordID(), fmt.Errorf("%s: %w", verb, err))
+	return fmt.Errorf("session: %s: %w: %w", verb, ErrUnavailable, err)
+}
+
+func (s *Session) recordID() string {
+	if s.rec == nil {
+		return ""
+	}
+	return s.rec.ID
+}
+
+// String shows the session's public ID and user.
+func (s *Session) String() string {
+	rec := s.record()
+	if rec == nil {
+		return "no session"
+	}
+	return fmt.Sprintf("session %s (%s, user %q)", rec.ID, rec.State, rec.UserID)
+}
+
+// Format shows String under every verb: %d and %#v would print the fields, the
+// token among them.
+func (s *Session) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, s.String()) }
+
+// LogValue shows the session's public ID and user.
+func (s *Session) LogValue() slog.Value { return slog.StringValue(s.String()) }
+
+// MarshalText shows the session's public ID and user, in JSON as well.
+func (s *Session) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
