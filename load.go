@@ -195,7 +195,7 @@ func (s *Session) expire(ctx context.Context, rec *Record) error {
 // valid, and the next request tries again.
 func (s *Session) maintain(ctx context.Context) {
 	due := s.due(now())
-	if due.kind == 0 {
+	if due == nil {
 		return
 	}
 	d := detach(ctx)
@@ -225,23 +225,23 @@ type upkeep struct {
 	rec    Record
 	token  Token
 	cookie bool      // the response carries the token
-	kind   EventKind // 0: nothing is due
+	kind   EventKind
 }
 
 // confirmed is the kind of the first use of a new secret, which is no event.
 const confirmed EventKind = 0xff
 
-// due returns what is due of the session at now.
-func (s *Session) due(now time.Time) (u upkeep) {
+// due returns what is due of the session at now, or nil.
+func (s *Session) due(now time.Time) *upkeep {
 	cfg := &s.m.cfg
 	rotate := !s.header && cfg.rotationDue(s.rec, s.current, now)
 	// Not with the previous secret: its cookie would overwrite that of the new one.
 	refresh := s.current && cfg.refreshDue(s.rec, now)
 	confirm := s.current && s.rec.PreviousReads && s.rec.PreviousUntil.IsZero()
 	if !rotate && !refresh && !confirm || s.upgrades() {
-		return u // the cookie of an upgraded request could not arrive
+		return nil // the cookie of an upgraded request could not arrive
 	}
-	u.rec, u.token, u.kind = *s.rec, s.token, confirmed
+	u := &upkeep{rec: *s.rec, token: s.token, kind: confirmed}
 	u.rec.Version = newVersion()
 	if confirm {
 		u.rec.PreviousUntil = now.Add(cfg.RotationGrace)
