@@ -155,7 +155,7 @@ func (s *Session) createAnonymous(ctx context.Context) error {
 		return s.failed(ctx, "create", err)
 	}
 	s.adopt(rec, token)
-	s.event(EventCreated, rec.ID, nil)
+	s.happened(EventCreated)
 	return nil
 }
 

@@ -201,10 +201,10 @@ func (c Config) withDefaults() Config {
 	preset := aalLimits[c.AAL]
 	setDefault(&c.ExpiresIn, preset.expiresIn)
 	setDefault(&c.UpdateAge, min(preset.updateAge, c.ExpiresIn))
-	setDefault(&c.MaxLifetime, preset.maxLifetime)
-	if c.AAL == 0 && c.ExpiresIn > c.MaxLifetime {
-		c.MaxLifetime = c.ExpiresIn
+	if c.AAL == 0 {
+		preset.maxLifetime = max(preset.maxLifetime, c.ExpiresIn)
 	}
+	setDefault(&c.MaxLifetime, preset.maxLifetime)
 	setDefault(&c.FreshAge, preset.freshAge)
 	setDefault(&c.AnonymousExpiresIn, day)
 	setDefault(&c.RotationGrace, 30*time.Second)

@@ -24,7 +24,7 @@ type presented struct {
 	tokens  [maxSameCookies + 2]Token // well-formed and distinct
 	n       int
 	cookies int  // cookies of the session's name, well-formed or not
-	header  bool // the last token came in a header
+	header  bool // the only token came in a header
 	refused bool // ambiguous, or too many: authenticates nothing
 	garbage bool // something malformed was there
 }
@@ -102,7 +102,7 @@ func readHeaders(p *presented, h http.Header) {
 	for _, cookie := range p.tokens[:p.n] {
 		p.refused = p.refused || cookie.id() != token.id()
 	}
-	p.header = p.cookies == 0
+	p.header = p.n == 0
 	p.add(token)
 }
 

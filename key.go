@@ -103,7 +103,7 @@ func (k Key[T]) decode(data string) (v T, err error) {
 func (s *Session) unreadable(err error) {
 	s.mu.Lock()
 	defer s.unlock(s.req.Context())
-	s.event(EventUnreadableRecord, s.recordID(), err)
+	s.event(Event{Kind: EventUnreadableRecord, SessionID: s.recordID(), Err: err})
 }
 
 // get returns the data of a key, with the request's own changes.

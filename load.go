@@ -50,7 +50,7 @@ func (s *Session) load(ctx context.Context) error {
 	}
 	for _, token := range p.tokens[:p.n] {
 		if err := s.try(ctx, token); err != nil {
-			s.standing = unavailable
+			s.drop(unavailable)
 			return err
 		}
 	}
@@ -95,7 +95,7 @@ func (s *Session) try(ctx context.Context, token Token) error {
 	case s.rec == nil:
 		s.rec, s.token, s.current, s.standing = rec, token, current, live
 	case s.rec.ID != rec.ID:
-		s.also = append(s.also, rec.ID)
+		s.also = append(s.also, rec)
 	case current:
 		s.rec, s.token, s.current = rec, token, true
 	}
@@ -133,7 +133,7 @@ func (s *Session) refuse() {
 // still ends all that authenticated.
 func (s *Session) refuseAll(ctx context.Context) {
 	if s.rec != nil {
-		s.also = append(s.also, s.rec.ID)
+		s.also = append(s.also, s.rec)
 	}
 	s.rec, s.token, s.standing = nil, Token{}, refused
 	s.expiredCookie = false
@@ -224,7 +224,7 @@ func (s *Session) maintain(ctx context.Context) {
 type upkeep struct {
 	rec    Record
 	token  Token
-	cookie bool      // the response carries the token
+	cookie bool // the response carries the token
 	kind   EventKind
 }
 

@@ -80,6 +80,7 @@ func (m *Manager) serve(w http.ResponseWriter, r *http.Request, next http.Handle
 	x := &exchange{Context: r.Context()}
 	x.session.m, x.session.req = m, r
 	x.writer.inner, x.writer.session = w, &x.session
+	x.writer.encoded = w.Header()["Content-Encoding"] != nil
 	if err := x.session.load(r.Context()); err != nil && !optional {
 		addVary(w.Header(), m.cfg.HeaderTransport)
 		m.fail(w, r, err)
@@ -189,8 +190,8 @@ func statusOf(err error) int {
 		err    error
 		status int
 	}{
-		{context.Canceled, statusClientClosed},
 		{ErrUnavailable, http.StatusServiceUnavailable},
+		{context.Canceled, statusClientClosed},
 		{ErrFull, http.StatusServiceUnavailable},
 		{ErrNoSession, http.StatusUnauthorized},
 		{ErrRevoked, http.StatusUnauthorized},

@@ -28,7 +28,7 @@ type Session struct {
 	rec     *Record    // as loaded or last written; nil: none
 	changes []Change   // of values, not yet stored
 	token   Token      // the request's, or the new one
-	also    []string   // IDs of further sessions that the request authenticates for
+	also    []*Record  // further sessions that the request authenticates for
 	events  []Event    // to be told once mu is free
 
 	standing      standing
@@ -145,19 +145,21 @@ func (s *Session) SignOut(ctx context.Context) error {
 	if s.standing == unavailable {
 		return ErrUnavailable
 	}
-	ids := s.also
+	all := s.also
 	if s.rec != nil {
-		ids = append(ids, s.rec.ID)
+		all = append(all, s.rec)
 	}
-	for _, id := range ids {
-		if err := s.m.store.Delete(d, id); err != nil {
+	for _, rec := range all {
+		if err := s.m.store.Delete(d, rec.ID); err != nil {
 			return s.failed(d, "sign out", err)
 		}
-		s.event(EventSignedOut, id, nil)
+		s.event(Event{Kind: EventSignedOut, SessionID: rec.ID, UserID: rec.UserID})
+	}
+	if !s.withheld() { // else another site could make the browser forget the login
+		s.cookie = clearCookie
 	}
 	s.drop(absent)
-	s.also, s.tokenReady, s.undelivered = nil, false, false
-	s.cookie, s.signedOut = clearCookie, true
+	s.also, s.tokenReady, s.undelivered, s.signedOut = nil, false, false, true
 	return nil
 }
 
@@ -292,14 +294,13 @@ func (s *Session) stands() standing {
 	return s.standing
 }
 
-// event notes an event of the session id, to be told by unlock.
-func (s *Session) event(kind EventKind, id string, err error) {
-	e := Event{Kind: kind, SessionID: id, Err: err}
-	if s.rec != nil && s.rec.ID == id {
-		e.UserID = s.rec.UserID
-	}
-	s.events = append(s.events, s.clientEvent(e))
+// happened notes an event of the session itself.
+func (s *Session) happened(kind EventKind) {
+	s.event(Event{Kind: kind, SessionID: s.rec.ID, UserID: s.rec.UserID})
 }
+
+// event notes an event, to be told by unlock.
+func (s *Session) event(e Event) { s.events = append(s.events, s.clientEvent(e)) }
 
 // clientEvent adds the request's client to an event.
 func (s *Session) clientEvent(e Event) Event {
@@ -325,7 +326,7 @@ func (s *Session) failed(ctx context.Context, verb string, err error) error {
 	if isAnswer(err) {
 		return err
 	}
-	s.event(EventStoreError, s.recordID(), fmt.Errorf("%s: %w", verb, err))
+	s.event(Event{Kind: EventStoreError, SessionID: s.recordID(), Err: fmt.Errorf("%s: %w", verb, err)})
 	return fmt.Errorf("session: %s: %w: %w", verb, ErrUnavailable, err)
 }
 

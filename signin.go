@@ -59,6 +59,7 @@ func (s *Session) SignIn(ctx context.Context, userID string, opts SignInOptions)
 	}
 	old := s.rec
 	if old != nil && old.UserID == userID && old.State == StateSignedIn && !opts.Pending {
+		pending := s.changes
 		err := s.authenticateAgain(d, opts)
 		if !errors.Is(err, ErrRevoked) && !errors.Is(err, ErrSuperseded) {
 			return err
@@ -66,6 +67,7 @@ func (s *Session) SignIn(ctx context.Context, userID string, opts SignInOptions)
 		// Revoked or replaced meanwhile. The user has just authenticated all the
 		// same, which deserves a session; the old one does not come back.
 		s.drop(absent)
+		s.changes = pending
 	}
 	return s.begin(d, userID, opts)
 }
@@ -110,7 +112,7 @@ func (s *Session) authenticateAgain(ctx context.Context, opts SignInOptions) err
 	}
 	s.adopt(s.rec, token)
 	s.route(opts.Header)
-	s.event(EventSignedIn, s.rec.ID, nil)
+	s.happened(EventSignedIn)
 	return nil
 }
 
@@ -169,11 +171,14 @@ func (s *Session) begin(ctx context.Context, userID string, opts SignInOptions) 
 	}
 	s.adopt(rec, token)
 	s.route(opts.Header)
-	s.event(EventCreated, rec.ID, nil)
-	s.event(EventSignedIn, rec.ID, nil)
-	for _, id := range evicted {
-		s.event(EventRevoked, id, ErrLimit)
+	if !carry {
+		s.event(Event{Kind: EventSignedOut, SessionID: old.ID, UserID: old.UserID})
 	}
+	for _, id := range evicted {
+		s.event(Event{Kind: EventRevoked, SessionID: id, UserID: userID, Err: ErrLimit})
+	}
+	s.happened(EventCreated)
+	s.happened(EventSignedIn)
 	return nil
 }
 
@@ -224,7 +229,10 @@ func (s *Session) follow(ctx context.Context, old **Record, rec *Record, carry b
 		return rec, err
 	}
 	next.Version = newVersion()
-	return &next, s.m.store.Update(ctx, &next, rec.Version)
+	if err = s.m.store.Update(ctx, &next, rec.Version); errors.Is(err, ErrNotFound) {
+		err = ErrRevoked // the new session, by RevokeAll, before anybody had it
+	}
+	return &next, err
 }
 
 // tombstone is what remains of a replaced session.
@@ -276,7 +284,7 @@ func (s *Session) Rotate(ctx context.Context) error {
 	}
 	s.adopt(s.rec, token)
 	s.route(header)
-	s.event(EventRotated, s.rec.ID, nil)
+	s.happened(EventRotated)
 	return nil
 }
 

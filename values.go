@@ -2,6 +2,7 @@ package session
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"iter"
 	"strings"
@@ -28,8 +29,11 @@ func (v Values) String() string { return fmt.Sprintf("%d bytes of values", len(v
 // GoString is String, so that %#v shows no value either.
 func (v Values) GoString() string { return v.String() }
 
-// MarshalText refuses, so that no value gets into a log as JSON by accident.
-func (v Values) MarshalText() ([]byte, error) { return []byte(v.String()), nil }
+// MarshalText always fails, so that no value gets into a log as JSON by accident
+// and no store relies on it: a record is encoded by [Record.AppendBinary].
+func (v Values) MarshalText() ([]byte, error) {
+	return nil, errors.New("session: values have no text form")
+}
 
 // All yields every key and its data. It stops at malformed data.
 func (v Values) All() iter.Seq2[string, string] {

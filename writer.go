@@ -15,6 +15,7 @@ type writer struct {
 	inner   http.ResponseWriter
 	session *Session
 	begun   bool
+	encoded bool  // a middleware outside encodes the body
 	err     error // of the commit; the response is complete then
 }
 
@@ -26,20 +27,23 @@ func (w *writer) begin() error {
 	w.begun = true
 	h := w.inner.Header()
 	if w.err = w.session.finish(h); w.err != nil {
-		dropEntity(h)
+		w.dropEntity(h)
 		w.session.m.fail(w.inner, w.session.req, w.err)
 	}
 	return w.err
 }
 
 // dropEntity removes the headers that describe the handler's body.
-func dropEntity(h http.Header) {
+func (w *writer) dropEntity(h http.Header) {
 	for _, name := range [...]string{
-		"Accept-Ranges", "Content-Disposition", "Content-Encoding", "Content-Language", "Content-Length",
-		"Content-Location", "Content-Range", "Content-Type", "Etag", "Expires", "Last-Modified", "Link",
-		"Location", "Refresh", "Trailer", "Cdn-Cache-Control", "Surrogate-Control",
+		"Accept-Ranges", "Content-Disposition", "Content-Language", "Content-Length", "Content-Location",
+		"Content-Range", "Content-Type", "Etag", "Expires", "Last-Modified", "Link", "Location", "Refresh",
+		"Trailer", "Cdn-Cache-Control", "Surrogate-Control",
 	} {
 		delete(h, name)
+	}
+	if !w.encoded {
+		delete(h, "Content-Encoding")
 	}
 }
 
