@@ -172,6 +172,9 @@ func (s *Session) revoke(ctx context.Context, rec *Record, reason error) error {
 	if err := s.m.store.Delete(d, rec.ID); err != nil {
 		return s.m.unavailable(d, "revoke", rec.ID, err)
 	}
+	if s.rec != nil && s.rec.ID == rec.ID {
+		s.drop(refused) // another cookie of this request was good until now
+	}
 	s.m.emit(ctx, s.clientEvent(Event{Kind: EventRevoked, SessionID: rec.ID, UserID: rec.UserID, Err: reason}))
 	return nil
 }
