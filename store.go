@@ -125,3 +125,16 @@ type Sweeper interface {
 	// Sweep frees records that are expired at now and returns how many.
 	Sweep(ctx context.Context, now time.Time) (int, error)
 }
+
+// Feed is a [Store] that tells every node what any node changes. It is what a
+// cache of records needs to be right.
+type Feed interface {
+	// Follow calls changed with the ID of every record that is updated,
+	// patched or deleted, by whatever node, until ctx is done, and returns the
+	// context's error. It calls healthy(true) when from now on it misses
+	// nothing, and healthy(false) as soon as it may have missed something: what
+	// was read before the next healthy(true) is not to be trusted. It MUST
+	// notice a connection that has gone silent, and reconnects by itself. The
+	// calls are made one at a time and must not block.
+	Follow(ctx context.Context, changed func(id string), healthy func(ok bool)) error
+}
