@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"time"
 )
 
@@ -119,18 +120,29 @@ func (e Event) LogValue() slog.Value {
 	return slog.GroupValue(attrs...)
 }
 
-// emit tells the application and the log of an event. No lock may be held: the
-// hook may use the session.
-func (m *Manager) emit(ctx context.Context, e Event) {
-	e.Time = millis(time.Now())
-	if m.cfg.OnEvent != nil {
-		m.cfg.OnEvent(ctx, e)
-	}
-	log := m.cfg.Logger
+// emit tells the application and the log of an event, of the client of r unless
+// that is nil. No lock may be held: the hook may use the session. Where nobody
+// listens it costs next to nothing: anybody can send malformed tokens.
+func (m *Manager) emit(ctx context.Context, r *http.Request, e Event) {
+	log, level := m.cfg.Logger, e.Kind.level()
 	if log == nil {
 		log = slog.Default()
 	}
-	if level := e.Kind.level(); log.Enabled(ctx, level) {
+	logged := log.Enabled(ctx, level)
+	if !logged && m.cfg.OnEvent == nil {
+		return
+	}
+	e.Time = now()
+	if r != nil {
+		e.UserAgent = userAgent(r)
+		if addr := m.cfg.clientAddr(r); addr.IsValid() {
+			e.IPAddress = addr.String()
+		}
+	}
+	if m.cfg.OnEvent != nil {
+		m.cfg.OnEvent(ctx, e)
+	}
+	if logged {
 		log.LogAttrs(ctx, level, "session "+e.Kind.String(), slog.Any("session", e))
 	}
 }

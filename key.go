@@ -131,8 +131,8 @@ func (s *Session) set(c Change) error {
 	if s == nil {
 		return ErrNoSession
 	}
-	if len(c.Key) == 0 || len(c.Key) > maxKey {
-		return fmt.Errorf("session: key has %d bytes, 1 to %d are allowed", len(c.Key), maxKey)
+	if err := checkKey(c.Key); err != nil {
+		return err
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -143,6 +143,13 @@ func (s *Session) set(c Change) error {
 		return nil
 	}
 	return s.note(c)
+}
+
+func checkKey(key string) error {
+	if len(key) == 0 || len(key) > maxKey {
+		return fmt.Errorf("session: key has %d bytes, 1 to %d are allowed", len(key), maxKey)
+	}
+	return nil
 }
 
 // note adds a change to the pending ones.
@@ -178,6 +185,9 @@ func (s *Session) modify(ctx context.Context, key string, fn func(data string, o
 	if s == nil {
 		return ErrNoSession
 	}
+	if err := checkKey(key); err != nil {
+		return err
+	}
 	d := detach(ctx)
 	defer d.end()
 	for attempt := 0; ; attempt++ {
@@ -199,10 +209,16 @@ func (s *Session) snapshot(key string) (rec *Record, data string, ok bool, err e
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	data, ok = s.peek(key)
+	return s.rec, data, ok, s.modifiable()
+}
+
+// modifiable is writable for a change that goes to the store at once: it needs no
+// cookie if the session exists.
+func (s *Session) modifiable() error {
 	if s.committed && s.standing == live {
-		return s.rec, data, ok, nil // the cookie is out: nothing but the store changes
+		return nil
 	}
-	return s.rec, data, ok, s.writable()
+	return s.writable()
 }
 
 // replace stores a change with the pending ones, if record and value are as they
@@ -210,6 +226,9 @@ func (s *Session) snapshot(key string) (rec *Record, data string, ok bool, err e
 func (s *Session) replace(ctx context.Context, rec *Record, data string, c Change, attempt int) (done bool, err error) {
 	s.mu.Lock()
 	defer s.unlock(ctx)
+	if err := s.modifiable(); err != nil {
+		return false, err
+	}
 	if now, _ := s.peek(c.Key); s.rec != rec || now != data {
 		return false, nil // another goroutine of this request was faster
 	}

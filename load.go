@@ -75,7 +75,7 @@ func (s *Session) try(ctx context.Context, token Token) error {
 		return nil
 	case errors.Is(err, ErrUnreadable):
 		s.refuse()
-		s.m.emit(ctx, s.clientEvent(Event{Kind: EventUnreadableRecord, SessionID: token.id(), Err: err}))
+		s.m.emit(ctx, s.req, Event{Kind: EventUnreadableRecord, SessionID: token.id(), Err: err})
 		return nil
 	case err != nil:
 		return s.m.unavailable(ctx, "load", token.id(), err)
@@ -83,6 +83,8 @@ func (s *Session) try(ctx context.Context, token Token) error {
 	now := now()
 	current, reason := rec.verify(token, now)
 	switch {
+	case reason == errMoved && s.m.cfg.expired(rec, now):
+		s.reject(ctx, rec.ID, errUnknownID) // the tombstone is only waiting to be freed
 	case reason == errReplayed:
 		return s.replayed(ctx, rec)
 	case reason != nil:
@@ -141,14 +143,14 @@ func (s *Session) refuseAll(ctx context.Context) {
 }
 
 func (s *Session) reject(ctx context.Context, id string, reason error) {
-	s.m.emit(ctx, s.clientEvent(Event{Kind: EventRejectedToken, SessionID: id, Err: reason}))
+	s.m.emit(ctx, s.req, Event{Kind: EventRejectedToken, SessionID: id, Err: reason})
 }
 
 // replayed handles an old secret that came back: client and thief both had the
 // token at some time, and nobody knows which of them this is.
 func (s *Session) replayed(ctx context.Context, rec *Record) error {
 	s.refuse()
-	s.m.emit(ctx, s.clientEvent(Event{Kind: EventReplayed, SessionID: rec.ID, UserID: rec.UserID, Err: errReplayed}))
+	s.m.emit(ctx, s.req, Event{Kind: EventReplayed, SessionID: rec.ID, UserID: rec.UserID, Err: errReplayed})
 	if s.m.cfg.TolerateReplay {
 		return nil
 	}
@@ -158,7 +160,7 @@ func (s *Session) replayed(ctx context.Context, rec *Record) error {
 // mismatched handles a token used by a client it is not bound to.
 func (s *Session) mismatched(ctx context.Context, rec *Record) error {
 	s.refuse()
-	s.m.emit(ctx, s.clientEvent(Event{Kind: EventBindingMismatch, SessionID: rec.ID, UserID: rec.UserID, Err: errBinding}))
+	s.m.emit(ctx, s.req, Event{Kind: EventBindingMismatch, SessionID: rec.ID, UserID: rec.UserID, Err: errBinding})
 	if !s.m.cfg.RevokeOnMismatch {
 		return nil
 	}
@@ -175,20 +177,30 @@ func (s *Session) revoke(ctx context.Context, rec *Record, reason error) error {
 	if s.rec != nil && s.rec.ID == rec.ID {
 		s.drop(refused) // another cookie of this request was good until now
 	}
-	s.m.emit(ctx, s.clientEvent(Event{Kind: EventRevoked, SessionID: rec.ID, UserID: rec.UserID, Err: reason}))
+	s.m.emit(ctx, s.req, Event{Kind: EventRevoked, SessionID: rec.ID, UserID: rec.UserID, Err: reason})
 	return nil
 }
 
-// expire ends an expired session on both sides (CS Session Expiration).
+// expire ends an expired session on both sides (CS Session Expiration). The
+// tombstone comes first, as it replaces only what was read: another request may
+// have refreshed the session at the last moment.
 func (s *Session) expire(ctx context.Context, rec *Record) error {
-	s.expiredCookie = s.cookies
-	s.m.emit(ctx, s.clientEvent(Event{Kind: EventExpired, SessionID: rec.ID, UserID: rec.UserID}))
 	d := detach(ctx)
 	defer d.end()
-	if err := s.m.store.Delete(d, rec.ID); err != nil {
+	err := s.m.store.Update(d, tombstone(rec), rec.Version)
+	if err == nil {
+		err = s.m.store.Delete(d, rec.ID)
+	}
+	switch {
+	case errors.Is(err, ErrConflict):
+		s.refuse() // this request came too late for a session that lives
+		return nil
+	case err != nil && !errors.Is(err, ErrNotFound):
 		// Expired it is either way; what is left of it frees itself.
 		_ = s.m.unavailable(d, "delete expired", rec.ID, err)
 	}
+	s.expiredCookie = s.cookies
+	s.m.emit(ctx, s.req, Event{Kind: EventExpired, SessionID: rec.ID, UserID: rec.UserID})
 	return nil
 }
 
@@ -218,7 +230,7 @@ func (s *Session) maintain(ctx context.Context) {
 			s.cookie = sendCookie
 		}
 		if due.kind != confirmed {
-			s.m.emit(ctx, s.clientEvent(Event{Kind: due.kind, SessionID: s.rec.ID, UserID: s.rec.UserID}))
+			s.m.emit(ctx, s.req, Event{Kind: due.kind, SessionID: s.rec.ID, UserID: s.rec.UserID})
 		}
 	}
 }

@@ -73,7 +73,11 @@ func (m *Manager) Optional(next http.Handler) http.Handler {
 }
 
 func (m *Manager) serve(w http.ResponseWriter, r *http.Request, next http.Handler, optional bool) {
-	if m.from(r.Context()) != nil {
+	if outer := m.from(r.Context()); outer != nil {
+		if !optional && outer.stands() == unavailable {
+			m.fail(w, r, ErrUnavailable) // an Optional outside let it through
+			return
+		}
 		next.ServeHTTP(w, r)
 		return
 	}
@@ -258,7 +262,7 @@ func (m *Manager) unavailable(ctx context.Context, verb string, id string, err e
 	if errors.Is(ctx.Err(), context.Canceled) {
 		return fmt.Errorf("session: %s: %w", verb, context.Canceled)
 	}
-	m.emit(ctx, Event{Kind: EventStoreError, SessionID: id, Err: fmt.Errorf("%s: %w", verb, err)})
+	m.emit(ctx, nil, Event{Kind: EventStoreError, SessionID: id, Err: fmt.Errorf("%s: %w", verb, err)})
 	return fmt.Errorf("session: %s: %w: %w", verb, ErrUnavailable, err)
 }
 

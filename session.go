@@ -176,10 +176,11 @@ func (s *Session) finish(h http.Header) error {
 	ctx := s.req.Context()
 	s.mu.Lock()
 	defer s.unlock(ctx)
+	s.committed = true // also if the store panics
 	err := s.commitDetached(ctx)
 	addVary(h, s.m.cfg.HeaderTransport)
 	switch {
-	case s.cookie == sendCookie:
+	case s.cookie == sendCookie && (s.undelivered || s.upToDate(ctx)):
 		s.send(h)
 	case s.cookie == clearCookie, s.expiredCookie && s.rec == nil:
 		s.clear(h)
@@ -188,8 +189,18 @@ func (s *Session) finish(h http.Header) error {
 	case s.rec != nil && h["Cache-Control"] == nil:
 		h["Cache-Control"] = private
 	}
-	s.committed, s.undelivered, s.changes = true, false, nil
+	s.undelivered, s.changes = false, nil
 	return err
+}
+
+// upToDate says whether the token that a refresh is about to send is still the
+// session's. If another request has signed in or rotated since, sending it would
+// replace the newer cookie. A refresh is rare, so is this load.
+func (s *Session) upToDate(ctx context.Context) bool {
+	d := detach(ctx)
+	defer d.end()
+	rec, err := s.m.store.Load(d, s.rec.ID)
+	return err == nil && rec.State != StateMoved && sameHash(rec.TokenHash, s.token.hash())
 }
 
 // send puts the session's cookie into the response.
@@ -300,16 +311,7 @@ func (s *Session) happened(kind EventKind) {
 }
 
 // event notes an event, to be told by unlock.
-func (s *Session) event(e Event) { s.events = append(s.events, s.clientEvent(e)) }
-
-// clientEvent adds the request's client to an event.
-func (s *Session) clientEvent(e Event) Event {
-	if addr := s.m.cfg.clientAddr(s.req); addr.IsValid() {
-		e.IPAddress = addr.String()
-	}
-	e.UserAgent = userAgent(s.req)
-	return e
-}
+func (s *Session) event(e Event) { s.events = append(s.events, e) }
 
 // unlock unlocks and tells the events: a hook may use the session.
 func (s *Session) unlock(ctx context.Context) {
@@ -317,7 +319,7 @@ func (s *Session) unlock(ctx context.Context) {
 	s.events = nil
 	s.mu.Unlock()
 	for _, e := range events {
-		s.m.emit(ctx, e)
+		s.m.emit(ctx, s.req, e)
 	}
 }
 

@@ -162,7 +162,7 @@ func (s *Session) begin(ctx context.Context, userID string, opts SignInOptions) 
 	s.authenticate(rec, opts, rec.CreatedAt)
 	evicted, err := s.m.create(ctx, rec)
 	if err != nil {
-		return s.failed(ctx, "sign in", err)
+		return s.undo(ctx, rec.ID, err)
 	}
 	if old != nil {
 		if rec, err = s.retire(ctx, old, rec, carry, changes); err != nil {
@@ -243,7 +243,8 @@ func tombstone(r *Record) *Record {
 	return t
 }
 
-// undo deletes a new session that could not take the old one's place.
+// undo deletes a new session that nobody will get the token of. It may be there
+// although the store reported an error: the reply may have been lost.
 func (s *Session) undo(ctx context.Context, id string, cause error) error {
 	if err := s.m.store.Delete(ctx, id); err != nil {
 		_ = s.failed(ctx, "undo sign in", err)

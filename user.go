@@ -89,7 +89,7 @@ func (m *Manager) Revoke(ctx context.Context, userID, id string) error {
 	if err := m.store.Delete(d, id); err != nil {
 		return m.unavailable(d, "revoke", id, err)
 	}
-	m.emit(ctx, Event{Kind: EventRevoked, SessionID: id, UserID: userID})
+	m.emit(ctx, nil, Event{Kind: EventRevoked, SessionID: id, UserID: userID})
 	return nil
 }
 
@@ -118,7 +118,7 @@ func (m *Manager) revokeAll(ctx context.Context, userID string, except ...string
 		return n, m.unavailable(d, "revoke all", "", err)
 	}
 	if n > 0 {
-		m.emit(ctx, Event{Kind: EventRevoked, UserID: userID, Count: n})
+		m.emit(ctx, nil, Event{Kind: EventRevoked, UserID: userID, Count: n})
 	}
 	return n, nil
 }
@@ -153,26 +153,53 @@ func (m *Manager) create(ctx context.Context, r *Record) (evicted []string, err 
 	return m.enforce(ctx, r, limit)
 }
 
-// enforce removes what is over the limit, for stores that cannot do it at Create.
+// enforce removes what is over the limit, for stores that cannot do it at
+// Create. Sign-ins that run at once come to the same verdict, because it follows
+// from what is stored: they neither evict too many nor refuse each other.
 func (m *Manager) enforce(ctx context.Context, r *Record, limit Limit) (evicted []string, err error) {
 	records, err := m.store.ListUser(ctx, r.UserID, now())
 	if err != nil {
-		return nil, errors.Join(err, m.store.Delete(ctx, r.ID))
+		return nil, err
 	}
-	records = slices.DeleteFunc(records, func(o *Record) bool { return o.State != StateSignedIn || o.ID == r.ID })
-	over := len(records) + 1 - limit.Max
-	if over <= 0 {
-		return nil, nil
-	}
-	if limit.Refuse {
-		return nil, errors.Join(ErrLimit, m.store.Delete(ctx, r.ID))
-	}
-	slices.SortFunc(records, func(a, b *Record) int { return a.ExpiresAt.Compare(b.ExpiresAt) })
-	for _, o := range records[:over] {
-		if err := m.store.Delete(ctx, o.ID); err != nil {
+	for _, victim := range overLimit(records, limit) {
+		switch {
+		case limit.Refuse && victim.ID == r.ID:
+			return nil, ErrLimit // the caller deletes it
+		case limit.Refuse:
+			continue // its own sign-in refuses it
+		}
+		if err := m.store.Delete(ctx, victim.ID); err != nil {
 			return evicted, err
 		}
-		evicted = append(evicted, o.ID)
+		evicted = append(evicted, victim.ID)
 	}
 	return evicted, nil
+}
+
+// overLimit returns the sessions that would not be there if all had begun one
+// after the other.
+func overLimit(records []*Record, limit Limit) (victims []*Record) {
+	slices.SortFunc(records, func(a, b *Record) int {
+		return cmp.Or(a.CreatedAt.Compare(b.CreatedAt), cmp.Compare(a.ID, b.ID))
+	})
+	var kept []*Record // soonest to expire first
+	for _, r := range records {
+		if r.State != StateSignedIn {
+			continue
+		}
+		if len(kept) == limit.Max {
+			if limit.Refuse {
+				victims = append(victims, r)
+				continue
+			}
+			victims = append(victims, kept[0])
+			kept = kept[1:]
+		}
+		i, _ := slices.BinarySearchFunc(kept, r, func(a, b *Record) int { return a.ExpiresAt.Compare(b.ExpiresAt) })
+		for i < len(kept) && kept[i].ExpiresAt.Equal(r.ExpiresAt) {
+			i++
+		}
+		kept = slices.Insert(kept, i, r)
+	}
+	return victims
 }
