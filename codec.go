@@ -37,8 +37,8 @@ const (
 	recordFormat = 1
 	recordHead   = 134
 
-	// maxMillis is some time in the year 6429.
-	maxMillis = 1 << 47
+	// maxMillis is a time in the year 2248; as a time.Duration it does not overflow.
+	maxMillis = 1 << 43
 
 	flagPersistent    = 1
 	flagPreviousReads = 2
@@ -58,12 +58,16 @@ func (r *Record) AppendBinary(b []byte) ([]byte, error) {
 	if len(r.Values) > maxValues {
 		return b, fmt.Errorf("session: encode record: %w", ErrTooLarge)
 	}
+	start := len(b)
 	b = append(b, recordFormat, byte(r.State), r.flags(), byte(r.Level))
 	b = binary.BigEndian.AppendUint64(b, r.Version)
 	for _, t := range [...]time.Time{r.ExpiresAt, r.UpdatedAt, r.CreatedAt, r.AuthenticatedAt, r.RotatedAt, r.PreviousUntil} {
 		b = binary.BigEndian.AppendUint64(b, uint64(encodeTime(t)))
 	}
 	b = binary.BigEndian.AppendUint64(b, uint64(r.ExpiresIn.Milliseconds()))
+	if !saneTimes(b[start+12:]) {
+		return b[:start], fmt.Errorf("session: encode record: a time is before 1970 or after 2248")
+	}
 	b = append(b, r.TokenHash[:]...)
 	b = append(b, r.PreviousTokenHash[:]...)
 	b = binary.BigEndian.AppendUint16(b, uint16(size))

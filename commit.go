@@ -38,7 +38,8 @@ func (s *Session) commit(ctx context.Context) error {
 
 // patch lets the store merge, in one round trip.
 func (s *Session) patch(ctx context.Context) error {
-	err := s.m.patcher.Patch(ctx, s.rec.ID, s.changes, newVersion(), now())
+	version, at := newVersion(), now()
+	err := insist(func() error { return s.m.patcher.Patch(ctx, s.rec.ID, s.changes, version, at) })
 	if err != nil {
 		return s.lost(ctx, "commit", err)
 	}
@@ -76,7 +77,8 @@ func (s *Session) updateOnce(ctx context.Context, verb string, edit func(*Record
 		}
 	}
 	next.Version = newVersion()
-	switch err = s.m.store.Update(ctx, &next, s.rec.Version); {
+	err = insist(func() error { return s.m.store.Update(ctx, &next, s.rec.Version) })
+	switch {
 	case err == nil:
 		s.rec, s.changes = &next, nil
 		return true, nil
@@ -121,6 +123,17 @@ func (s *Session) lost(ctx context.Context, verb string, err error) error {
 	return ErrRevoked
 }
 
+// insist repeats an operation once if the store did not answer. The first one may
+// have been done and only its reply lost: then giving up would leave the client
+// with a token that is dead. Every operation of a store can be repeated.
+func insist(operation func() error) error {
+	err := operation()
+	if err != nil && !isAnswer(err) {
+		err = operation()
+	}
+	return err
+}
+
 // backOff waits a random time that grows with the attempts, so that of many
 // writers one gets through at once. Its error is the context's.
 func backOff(ctx context.Context, attempt int) error {
@@ -147,23 +160,23 @@ func (s *Session) createAnonymous(ctx context.Context) error {
 		s.changes = nil
 		return nil
 	}
-	token := newToken("")
-	rec := s.newRecord(token, "", StateAnonymous)
+	fresh := newToken("")
+	rec := s.newRecord(fresh, "", StateAnonymous)
 	rec.Persistent, rec.Values = true, values
 	s.m.cfg.begin(rec, rec.CreatedAt)
-	if err := s.m.store.Create(ctx, rec); err != nil {
+	if err := insist(func() error { return s.m.store.Create(ctx, rec) }); err != nil {
 		return s.failed(ctx, "create", err)
 	}
-	s.adopt(rec, token)
+	s.adopt(rec, fresh)
 	s.happened(EventCreated)
 	return nil
 }
 
 // newRecord returns a record of this request's client.
-func (s *Session) newRecord(token Token, userID string, state State) *Record {
+func (s *Session) newRecord(t token, userID string, state State) *Record {
 	now := now()
 	r := &Record{
-		ID: token.id(), UserID: userID, State: state, TokenHash: token.hash(),
+		ID: t.id(), UserID: userID, State: state, TokenHash: t.hash(),
 		CreatedAt: now, RotatedAt: now, Version: newVersion(),
 	}
 	s.describe(r)
@@ -179,8 +192,8 @@ func (s *Session) describe(r *Record) {
 }
 
 // adopt makes a new record the request's session, whose cookie is to be sent.
-func (s *Session) adopt(rec *Record, token Token) {
-	s.rec, s.token, s.changes = rec, token, nil
+func (s *Session) adopt(rec *Record, t token) {
+	s.rec, s.token, s.changes = rec, t, nil
 	s.standing, s.current, s.header = live, true, false
 	s.cookie, s.undelivered, s.tokenReady = sendCookie, true, false
 }

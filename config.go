@@ -57,15 +57,18 @@ type Config struct {
 
 	// ExpiresIn is how long a session lives without being used. 0: 7 days.
 	ExpiresIn time.Duration
-	// UpdateAge is how long a session goes unrefreshed. 0: 1 day, or ExpiresIn
-	// if that is shorter. EveryRequest: none.
+	// UpdateAge is how long a session goes unrefreshed. 0: 1 day, or half of
+	// ExpiresIn if that is shorter. EveryRequest: none. ExpiresIn: sessions
+	// are never refreshed. Sessions of nobody are refreshed after half of
+	// AnonymousExpiresIn if that is earlier.
 	UpdateAge time.Duration
 	// MaxLifetime ends a session however much it is used, counted from the last
 	// authentication (ASVS 5.0 7.3.2). 0: 30 days, or ExpiresIn if longer.
 	MaxLifetime time.Duration
 	// FreshAge is how recent an authentication RequireFresh demands. 0: 1 day.
 	FreshAge time.Duration
-	// AnonymousExpiresIn is ExpiresIn for sessions of nobody. 0: 24 hours.
+	// AnonymousExpiresIn is ExpiresIn for sessions of nobody. 0: 24 hours, or
+	// ExpiresIn if that is shorter.
 	AnonymousExpiresIn time.Duration
 	// AAL makes the lifetimes those of NIST SP 800-63B-4 for the level: 30 days
 	// (AAL1); 24 hours, 1 hour unused (AAL2); 12 hours, 15 minutes unused
@@ -114,7 +117,8 @@ type Config struct {
 
 	// ErrorHandler answers requests that cannot go on; nil answers with the
 	// status below and its text. Retry-After is set already where it applies.
-	// Use errors.Is:
+	// The request has a session, see FromContext, only if RequireUser or
+	// RequireFresh refused it. Use errors.Is, or Status:
 	//
 	//	ErrUnavailable   503  the store could not be asked
 	//	ErrNoSession     401  RequireUser: nobody is signed in
@@ -126,6 +130,9 @@ type Config struct {
 	//	ErrLimit         429
 	//	ErrFull          503
 	//	any other        500
+	//
+	// Handlers may use it for what SignIn, Revoke and the others return; then
+	// ErrNotFound is 404, too.
 	ErrorHandler func(w http.ResponseWriter, r *http.Request, err error)
 	// OnEvent is told of every event, in the goroutine in which it happens. It
 	// must be safe for concurrent use.
@@ -167,8 +174,8 @@ func (c Cookie) String() string {
 		c.Name, c.Domain, c.Path, !c.Insecure, len(c.Keys) > 0)
 }
 
-// GoString is String, so that %#v shows no key either.
-func (c Cookie) GoString() string { return c.String() }
+// Format shows String under every verb.
+func (c Cookie) Format(f fmt.State, _ rune) { show(f, c.String()) }
 
 // LogValue shows the cookie in a log without its keys.
 func (c Cookie) LogValue() slog.Value { return slog.StringValue(c.String()) }
@@ -179,13 +186,17 @@ func (c Config) String() string {
 		c.ExpiresIn, max(c.UpdateAge, 0), c.MaxLifetime, c.FreshAge, c.AnonymousExpiresIn, c.MaxSessions, c.Cookie)
 }
 
-// GoString is String, so that %#v shows no key either.
-func (c Config) GoString() string { return c.String() }
+// Format shows String under every verb.
+func (c Config) Format(f fmt.State, _ rune) { show(f, c.String()) }
 
 // LogValue shows the configuration in a log without its keys.
 func (c Config) LogValue() slog.Value { return slog.StringValue(c.String()) }
 
-const day = 24 * time.Hour
+const (
+	day = 24 * time.Hour
+	// longest is more than anybody means, and what every store's times can hold.
+	longest = 100 * 365 * day
+)
 
 // aalLimits are the longest lifetimes NIST SP 800-63B-4 allows (2.1.3, 2.2.3,
 // 2.3.3), and the defaults that follow from them.
@@ -200,13 +211,13 @@ var aalLimits = map[Level]struct{ maxLifetime, expiresIn, updateAge, freshAge ti
 func (c Config) withDefaults() Config {
 	preset := aalLimits[c.AAL]
 	setDefault(&c.ExpiresIn, preset.expiresIn)
-	setDefault(&c.UpdateAge, min(preset.updateAge, c.ExpiresIn))
+	setDefault(&c.UpdateAge, min(preset.updateAge, c.ExpiresIn/2))
 	if c.AAL == 0 {
 		preset.maxLifetime = max(preset.maxLifetime, c.ExpiresIn)
 	}
 	setDefault(&c.MaxLifetime, preset.maxLifetime)
 	setDefault(&c.FreshAge, preset.freshAge)
-	setDefault(&c.AnonymousExpiresIn, day)
+	setDefault(&c.AnonymousExpiresIn, min(day, c.ExpiresIn))
 	setDefault(&c.RotationGrace, 30*time.Second)
 	if c.ErrorHandler == nil {
 		c.ErrorHandler = answerStatus
@@ -257,8 +268,8 @@ func (c Config) validateLifetimes() error {
 		{"ExpiresIn", c.ExpiresIn}, {"MaxLifetime", c.MaxLifetime}, {"FreshAge", c.FreshAge},
 		{"AnonymousExpiresIn", c.AnonymousExpiresIn}, {"RotationGrace", c.RotationGrace},
 	} {
-		if d.value < time.Second {
-			errs = append(errs, fmt.Errorf("session: %s is %v, less than a second", d.name, d.value))
+		if d.value < time.Second || d.value > longest {
+			errs = append(errs, fmt.Errorf("session: %s is %v, not between a second and %v", d.name, d.value, longest))
 		}
 	}
 	limit, known := aalLimits[c.AAL]
@@ -299,8 +310,9 @@ func (c Config) validateRest() error {
 		errs = append(errs, errors.New("session: RevokeOnMismatch needs Binding"))
 	}
 	for _, p := range c.TrustedProxies {
-		if !p.IsValid() {
-			errs = append(errs, errors.New("session: TrustedProxies contains an invalid network"))
+		if !p.IsValid() || p.Addr().Is4In6() {
+			// Addresses are compared unmapped, so that no IPv4 address is in ::ffff:0:0/96.
+			errs = append(errs, fmt.Errorf("session: TrustedProxies contains an invalid network: %v", p))
 		}
 	}
 	for _, data := range c.ClearSiteData {

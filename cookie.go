@@ -21,7 +21,7 @@ const (
 
 // presented is what a request carries as credentials.
 type presented struct {
-	tokens  [maxSameCookies + 2]Token // well-formed and distinct
+	tokens  [maxSameCookies + 2]token // well-formed and distinct
 	n       int
 	cookies int  // cookies of the session's name, well-formed or not
 	header  bool // the only token came in a header
@@ -29,7 +29,7 @@ type presented struct {
 	garbage bool // something malformed was there
 }
 
-func (p *presented) add(t Token) {
+func (p *presented) add(t token) {
 	for _, have := range p.tokens[:p.n] {
 		if have == t {
 			return
@@ -67,43 +67,43 @@ func (m *Manager) readCookie(p *presented, value string) {
 	if p.cookies > maxSameCookies {
 		return
 	}
-	token, ok := m.open(value)
+	t, ok := m.open(value)
 	if !ok {
 		p.garbage = true
 		return
 	}
-	p.add(token)
+	p.add(t)
 }
 
 // readHeaders reads the tokens of clients without cookies. A cookie and a header
 // of different sessions authenticate nothing: one of them is not the client's
 // choice. A bearer token of another form belongs to somebody else.
 func readHeaders(p *presented, h http.Header) {
-	var token Token
+	var sent token
+	note := func(value string) {
+		p.refused = p.refused || sent != "" && sent != token(value)
+		sent = token(value)
+	}
 	for _, value := range h[headerSessionID] {
-		if !validToken(value) {
+		if validToken(value) {
+			note(value)
+		} else {
 			p.garbage = true
-			continue
 		}
-		p.refused = p.refused || token.s != "" && token.s != value
-		token = Token{value}
 	}
 	for _, value := range h["Authorization"] {
-		scheme, value, _ := strings.Cut(value, " ")
-		if !strings.EqualFold(scheme, "Bearer") || !validToken(value) {
-			continue
+		if scheme, value, _ := strings.Cut(value, " "); strings.EqualFold(scheme, "Bearer") && validToken(value) {
+			note(value)
 		}
-		p.refused = p.refused || token.s != "" && token.s != value
-		token = Token{value}
 	}
-	if token.s == "" {
+	if sent == "" {
 		return
 	}
 	for _, cookie := range p.tokens[:p.n] {
-		p.refused = p.refused || cookie.id() != token.id()
+		p.refused = p.refused || cookie.id() != sent.id()
 	}
 	p.header = p.n == 0
-	p.add(token)
+	p.add(sent)
 }
 
 // sealer seals tokens in cookies with an HMAC: the first key seals, all open.
@@ -119,29 +119,29 @@ func newSealer(keys [][]byte) sealer {
 }
 
 // open returns the token in a cookie's value.
-func (m *Manager) open(value string) (Token, bool) {
+func (m *Manager) open(value string) (token, bool) {
 	if len(m.sealer) == 0 {
-		return Token{value}, validToken(value)
+		return token(value), validToken(value)
 	}
 	if validToken(value) && time.Now().Before(m.cfg.Cookie.AcceptUnsealedUntil) {
-		return Token{value}, true
+		return token(value), true
 	}
 	for _, key := range m.sealer {
-		var token []byte
-		if key.Decode(m.cfg.Cookie.Name, value, &token) == nil {
-			return Token{string(token)}, validToken(string(token))
+		var opened []byte
+		if key.Decode(m.cfg.Cookie.Name, value, &opened) == nil {
+			return token(opened), validToken(string(opened))
 		}
 	}
-	return Token{}, false
+	return "", false
 }
 
 // seal returns the cookie's value for a token.
-func (m *Manager) seal(t Token) string {
+func (m *Manager) seal(t token) string {
 	if len(m.sealer) == 0 {
-		return t.s
+		return string(t)
 	}
 	// It fails for missing keys and for values of over 4,096 bytes: never here.
-	value, _ := m.sealer[0].Encode(m.cfg.Cookie.Name, []byte(t.s))
+	value, _ := m.sealer[0].Encode(m.cfg.Cookie.Name, []byte(t))
 	return value
 }
 

@@ -66,7 +66,8 @@ func (k Key[T]) Delete(s *Session) error {
 // Update replaces the value by what fn makes of it, in the store at once, and
 // loses nothing under parallel requests: fn is called again with the new value
 // if another request changed it meanwhile. It is meant for counters and carts.
-// Where there is no value, fn gets the zero T. fn must not change the session.
+// Where there is no value, fn gets the zero T, which of a map is nil. fn must not
+// change the session.
 //
 // Update also stores the other pending changes. It returns fn's error
 // unchanged, the errors of Set, or that the stored value does not decode into a

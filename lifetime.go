@@ -57,6 +57,9 @@ func (c *Config) nextRefresh(r *Record) time.Time {
 	switch r.State {
 	case StatePending, StateMoved:
 		return time.Time{}
+	case StateAnonymous:
+		// Half at the latest, or a visitor who comes daily would lose his cart.
+		return r.UpdatedAt.Add(max(min(c.UpdateAge, c.AnonymousExpiresIn/2), 0))
 	case StateSignedIn:
 		if !r.Persistent && !r.ExpiresAt.Before(c.absoluteEnd(r)) {
 			return time.Time{}

@@ -48,13 +48,13 @@ func (s *Session) load(ctx context.Context) error {
 	if p.garbage {
 		s.reject(ctx, "", errMalformed)
 	}
-	for _, token := range p.tokens[:p.n] {
-		if err := s.try(ctx, token); err != nil {
+	for _, t := range p.tokens[:p.n] {
+		if err := s.try(ctx, t); err != nil {
 			s.drop(unavailable)
 			return err
 		}
 	}
-	if p.refused || len(s.also) > 0 {
+	if p.refused || s.ambiguous {
 		s.refuseAll(ctx)
 	}
 	if s.rec != nil {
@@ -67,21 +67,21 @@ func (s *Session) load(ctx context.Context) error {
 // try authenticates one token. What names an existing record and is refused
 // leaves the cookie alone: it may be a late request, and the browser may have a
 // newer cookie already.
-func (s *Session) try(ctx context.Context, token Token) error {
-	rec, err := s.m.store.Load(ctx, token.id())
+func (s *Session) try(ctx context.Context, t token) error {
+	rec, err := s.m.store.Load(ctx, t.id())
 	switch {
 	case errors.Is(err, ErrNotFound):
-		s.reject(ctx, token.id(), errUnknownID)
+		s.reject(ctx, t.id(), errUnknownID)
 		return nil
 	case errors.Is(err, ErrUnreadable):
 		s.refuse()
-		s.m.emit(ctx, s.req, Event{Kind: EventUnreadableRecord, SessionID: token.id(), Err: err})
+		s.m.emit(ctx, s.req, Event{Kind: EventUnreadableRecord, SessionID: t.id(), Err: err})
 		return nil
 	case err != nil:
-		return s.m.unavailable(ctx, "load", token.id(), err)
+		return s.m.unavailable(ctx, "load", t.id(), err)
 	}
 	now := now()
-	current, reason := rec.verify(token, now)
+	current, reason := rec.verify(t, now)
 	switch {
 	case reason == errMoved && s.m.cfg.expired(rec, now):
 		s.reject(ctx, rec.ID, errUnknownID) // the tombstone is only waiting to be freed
@@ -90,24 +90,27 @@ func (s *Session) try(ctx context.Context, token Token) error {
 	case reason != nil:
 		s.refuse()
 		s.reject(ctx, rec.ID, reason)
+		if reason == errLate {
+			s.also = append(s.also, rec) // it may not read, but its user may sign out
+		}
 	case s.m.cfg.expired(rec, now):
 		return s.expire(ctx, rec)
 	case s.m.cfg.mismatch(rec, s.req) != 0:
 		return s.mismatched(ctx, rec)
 	case s.rec == nil:
-		s.rec, s.token, s.current, s.standing = rec, token, current, live
+		s.rec, s.token, s.current, s.standing = rec, t, current, live
 	case s.rec.ID != rec.ID:
-		s.also = append(s.also, rec)
+		s.also, s.ambiguous = append(s.also, rec), true
 	case current:
-		s.rec, s.token, s.current = rec, token, true
+		s.rec, s.token, s.current = rec, t, true
 	}
 	return nil
 }
 
 // verify says whether the token is the session's, and if it is whether its
 // secret is the current one.
-func (r *Record) verify(token Token, now time.Time) (current bool, reason error) {
-	hash := token.hash()
+func (r *Record) verify(t token, now time.Time) (current bool, reason error) {
+	hash := t.hash()
 	switch {
 	case r.State == StateMoved:
 		return false, errMoved
@@ -137,7 +140,7 @@ func (s *Session) refuseAll(ctx context.Context) {
 	if s.rec != nil {
 		s.also = append(s.also, s.rec)
 	}
-	s.rec, s.token, s.standing = nil, Token{}, refused
+	s.rec, s.token, s.standing = nil, "", refused
 	s.expiredCookie = false
 	s.reject(ctx, "", errAmbiguous)
 }
@@ -219,7 +222,7 @@ func (s *Session) maintain(ctx context.Context) {
 	switch {
 	case errors.Is(err, ErrNotFound):
 		// Revoked since it was loaded: it must not come back.
-		s.rec, s.token, s.standing = nil, Token{}, ended
+		s.rec, s.token, s.standing = nil, "", ended
 	case errors.Is(err, ErrConflict):
 		// Another request was first.
 	case err != nil:
@@ -238,7 +241,7 @@ func (s *Session) maintain(ctx context.Context) {
 // upkeep is what is due of a session.
 type upkeep struct {
 	rec    Record
-	token  Token
+	token  token
 	cookie bool // the response carries the token
 	kind   EventKind
 }
@@ -276,7 +279,7 @@ func (s *Session) due(now time.Time) *upkeep {
 
 // replaceSecret gives the record the token's secret. The one before is kept to
 // be recognised, unless it never arrived.
-func (r *Record) replaceSecret(t Token, now time.Time, arrived bool) {
+func (r *Record) replaceSecret(t token, now time.Time, arrived bool) {
 	if arrived {
 		r.PreviousTokenHash = r.TokenHash
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"time"
 )
@@ -53,6 +54,12 @@ func New(store Store, cfg Config) (*Manager, error) {
 
 // Config returns the configuration in force, with every default filled in.
 func (m *Manager) Config() Config { return m.cfg.withDefaults() }
+
+// Format shows the configuration under every verb, without keys.
+func (m *Manager) Format(f fmt.State, _ rune) { show(f, m.cfg.String()) }
+
+// LogValue shows the configuration in a log, without keys.
+func (m *Manager) LogValue() slog.Value { return slog.StringValue(m.cfg.String()) }
 
 // Handler gives every request to next its session, see FromContext. It sends the
 // session cookie, and stores changed values before the first byte of the
@@ -149,8 +156,8 @@ func (x *exchange) Value(key any) any {
 	return x.Context.Value(key)
 }
 
-// String keeps fmt from printing the contents of a context.
-func (x *exchange) String() string { return "session.Handler context" }
+// Format keeps fmt from printing what a context has in it.
+func (x *exchange) Format(f fmt.State, _ rune) { show(f, "session.Handler context") }
 
 // from returns this Manager's session of a request.
 func (m *Manager) from(ctx context.Context) *Session {
@@ -189,7 +196,10 @@ var (
 // but the log.
 const statusClientClosed = 499
 
-func statusOf(err error) int {
+// Status returns the HTTP status that belongs to an error of this package, as
+// Config.ErrorHandler lists them: for error handlers that answer in their own
+// form. An unknown error is 500.
+func Status(err error) int {
 	for _, s := range [...]struct {
 		err    error
 		status int
@@ -199,6 +209,7 @@ func statusOf(err error) int {
 		{ErrFull, http.StatusServiceUnavailable},
 		{ErrNoSession, http.StatusUnauthorized},
 		{ErrRevoked, http.StatusUnauthorized},
+		{ErrNotFound, http.StatusNotFound},
 		{ErrNotFresh, http.StatusForbidden},
 		{ErrCrossSite, http.StatusForbidden},
 		{ErrSuperseded, http.StatusConflict},
@@ -215,7 +226,7 @@ func statusOf(err error) int {
 // answerStatus is the default ErrorHandler. What it says is generic: the reason
 // is for the log (ASVS 5.0 16.5.1).
 func answerStatus(w http.ResponseWriter, _ *http.Request, err error) {
-	status := statusOf(err)
+	status := Status(err)
 	text := http.StatusText(status)
 	if status == statusClientClosed {
 		text = "Client Closed Request"
@@ -225,32 +236,44 @@ func answerStatus(w http.ResponseWriter, _ *http.Request, err error) {
 
 // fail answers a request that cannot go on.
 func (m *Manager) fail(w http.ResponseWriter, r *http.Request, err error) {
-	status := statusOf(err)
+	status := Status(err)
 	if status == http.StatusServiceUnavailable {
 		w.Header().Set("Retry-After", "5")
 	}
 	w.Header()["Cache-Control"] = noStore
-	e := &errorWriter{ResponseWriter: w}
+	e := &errorWriter{ResponseWriter: w, status: status}
 	m.cfg.ErrorHandler(e, r, err)
+	e.begin()
+}
+
+// errorWriter sees to it that what an ErrorHandler leaves unsaid is not a 200
+// (fails closed).
+type errorWriter struct {
+	http.ResponseWriter
+	status int
+	wrote  bool
+}
+
+func (e *errorWriter) begin() {
 	if !e.wrote {
-		w.WriteHeader(status) // fails closed: silence would be a 200
+		e.WriteHeader(e.status)
 	}
 }
 
-// errorWriter notices whether an ErrorHandler has answered.
-type errorWriter struct {
-	http.ResponseWriter
-	wrote bool
-}
-
 func (e *errorWriter) WriteHeader(status int) {
-	e.wrote = true
+	e.wrote = e.wrote || !informational(status)
 	e.ResponseWriter.WriteHeader(status)
 }
 
 func (e *errorWriter) Write(b []byte) (int, error) {
-	e.wrote = true
+	e.wrote = true // a handler that writes without a status means 200
 	return e.ResponseWriter.Write(b)
+}
+
+// FlushError sends the status first, if the handler did not.
+func (e *errorWriter) FlushError() error {
+	e.begin()
+	return http.NewResponseController(e.ResponseWriter).Flush()
 }
 
 // Unwrap lets http.ResponseController through.

@@ -116,8 +116,8 @@ func (r Record) String() string {
 		r.ID, r.State, r.UserID, r.ExpiresAt.Format(time.RFC3339))
 }
 
-// GoString is String, so that %#v shows no hash or value either.
-func (r Record) GoString() string { return r.String() }
+// Format shows String under every verb.
+func (r Record) Format(f fmt.State, _ rune) { show(f, r.String()) }
 
 // LogValue shows the record in a log without its hashes and values.
 func (r Record) LogValue() slog.Value {

@@ -3,7 +3,6 @@ package session
 import (
 	"context"
 	"fmt"
-	"io"
 	"log/slog"
 	"net/http"
 	"strconv"
@@ -27,8 +26,8 @@ type Session struct {
 	mu      sync.Mutex // guards what follows
 	rec     *Record    // as loaded or last written; nil: none
 	changes []Change   // of values, not yet stored
-	token   Token      // the request's, or the new one
-	also    []*Record  // further sessions that the request authenticates for
+	token   token      // the request's, or the new one
+	also    []*Record  // further sessions that this request may end
 	events  []Event    // to be told once mu is free
 
 	standing      standing
@@ -41,6 +40,7 @@ type Session struct {
 	undelivered   bool // nobody has the new token yet
 	tokenReady    bool // Token may be asked for it
 	signedOut     bool
+	ambiguous     bool // the request has tokens of several sessions
 }
 
 // cookieAction is what the response does with the session cookie.
@@ -113,7 +113,8 @@ func (s *Session) Token() (t Token, ok bool) {
 		return Token{}, false
 	}
 	s.tokenReady = false
-	return s.token, true
+	issued := s.token
+	return Token{&issued}, true
 }
 
 // Commit stores the changed values now. It needs no call: the first byte of the
@@ -131,7 +132,8 @@ func (s *Session) Commit(ctx context.Context) error {
 }
 
 // SignOut ends the session at once and expires the cookie. What was set before
-// is gone; values set afterwards begin a new session. It works at any time, even
+// is gone; a value set afterwards, such as a message, begins a new anonymous
+// session with a cookie of its own. It works at any time, even
 // after the first byte, and although the client hung up. If the session could
 // not be ended it returns ErrUnavailable and the cookie stays.
 func (s *Session) SignOut(ctx context.Context) error {
@@ -145,27 +147,45 @@ func (s *Session) SignOut(ctx context.Context) error {
 	if s.standing == unavailable {
 		return ErrUnavailable
 	}
-	all := s.also
 	if s.rec != nil {
-		all = append(all, s.rec)
-	}
-	for _, rec := range all {
-		if err := s.m.store.Delete(d, rec.ID); err != nil {
-			return s.failed(d, "sign out", err)
+		if err := s.end(d, s.rec); err != nil {
+			return err
 		}
-		s.event(Event{Kind: EventSignedOut, SessionID: rec.ID, UserID: rec.UserID})
+	}
+	if err := s.endOthers(d); err != nil {
+		return err
 	}
 	if !s.withheld() { // else another site could make the browser forget the login
 		s.cookie = clearCookie
 	}
 	s.drop(absent)
-	s.also, s.tokenReady, s.undelivered, s.signedOut = nil, false, false, true
+	s.tokenReady, s.undelivered, s.signedOut = false, false, true
+	return nil
+}
+
+// end deletes a session that this request may end.
+func (s *Session) end(ctx context.Context, rec *Record) error {
+	if err := insist(func() error { return s.m.store.Delete(ctx, rec.ID) }); err != nil {
+		return s.failed(ctx, "sign out", err)
+	}
+	s.event(Event{Kind: EventSignedOut, SessionID: rec.ID, UserID: rec.UserID})
+	return nil
+}
+
+// endOthers ends the further sessions of the request's tokens.
+func (s *Session) endOthers(ctx context.Context) error {
+	for len(s.also) > 0 {
+		if err := s.end(ctx, s.also[0]); err != nil {
+			return err
+		}
+		s.also = s.also[1:]
+	}
 	return nil
 }
 
 // drop forgets the session.
 func (s *Session) drop(then standing) {
-	s.rec, s.changes, s.token, s.standing = nil, nil, Token{}, then
+	s.rec, s.changes, s.token, s.standing = nil, nil, "", then
 	if s.cookie == sendCookie {
 		s.cookie = keepCookie
 	}
@@ -348,9 +368,8 @@ func (s *Session) String() string {
 	return fmt.Sprintf("session %s (%s, user %q)", rec.ID, rec.State, rec.UserID)
 }
 
-// Format shows String under every verb: %d and %#v would print the fields, the
-// token among them.
-func (s *Session) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, s.String()) }
+// Format shows String under every verb.
+func (s *Session) Format(f fmt.State, _ rune) { show(f, s.String()) }
 
 // LogValue shows the session's public ID and user.
 func (s *Session) LogValue() slog.Value { return slog.StringValue(s.String()) }

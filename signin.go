@@ -96,13 +96,13 @@ func (s *Session) issuable() error {
 // authenticateAgain gives the same user's session a new secret and a new
 // authentication; nothing else of it changes.
 func (s *Session) authenticateAgain(ctx context.Context, opts SignInOptions) error {
-	token, before := rotated(s.rec.ID), s.rec.TokenHash
+	fresh, before := rotated(s.rec.ID), s.rec.TokenHash
 	err := s.update(ctx, "sign in", func(r *Record) error {
 		if r.TokenHash != before {
 			return ErrSuperseded
 		}
 		now := now()
-		r.replaceSecret(token, now, true)
+		r.replaceSecret(fresh, now, true)
 		r.PreviousReads, r.PreviousUntil = false, now.Add(s.m.cfg.RotationGrace)
 		s.authenticate(r, opts, now)
 		return nil
@@ -110,7 +110,7 @@ func (s *Session) authenticateAgain(ctx context.Context, opts SignInOptions) err
 	if err != nil {
 		return err
 	}
-	s.adopt(s.rec, token)
+	s.adopt(s.rec, fresh)
 	s.route(opts.Header)
 	s.happened(EventSignedIn)
 	return nil
@@ -145,8 +145,8 @@ func (s *Session) begin(ctx context.Context, userID string, opts SignInOptions) 
 	if !carry {
 		changes = nil
 	}
-	token := newToken(userID)
-	rec := s.newRecord(token, userID, StateSignedIn)
+	fresh := newToken(userID)
+	rec := s.newRecord(fresh, userID, StateSignedIn)
 	rec.Persistent = true
 	if opts.Pending {
 		rec.State = StatePending
@@ -160,7 +160,11 @@ func (s *Session) begin(ctx context.Context, userID string, opts SignInOptions) 
 		return err
 	}
 	s.authenticate(rec, opts, rec.CreatedAt)
-	evicted, err := s.m.create(ctx, rec)
+	var evicted []string
+	err = insist(func() (err error) {
+		evicted, err = s.m.create(ctx, rec)
+		return err
+	})
 	if err != nil {
 		return s.undo(ctx, rec.ID, err)
 	}
@@ -169,7 +173,12 @@ func (s *Session) begin(ctx context.Context, userID string, opts SignInOptions) 
 			return err
 		}
 	}
-	s.adopt(rec, token)
+	if s.ambiguous {
+		// Which of several cookies the browser forgets is out of our hands: only
+		// ending their sessions makes the new one unambiguous.
+		_ = s.endOthers(ctx)
+	}
+	s.adopt(rec, fresh)
 	s.route(opts.Header)
 	if !carry {
 		s.event(Event{Kind: EventSignedOut, SessionID: old.ID, UserID: old.UserID})
@@ -187,7 +196,8 @@ func (s *Session) begin(ctx context.Context, userID string, opts SignInOptions) 
 // so that nothing they were told is stored gets lost.
 func (s *Session) retire(ctx context.Context, old, rec *Record, carry bool, changes []Change) (*Record, error) {
 	for attempt := 0; ; attempt++ {
-		err := s.m.store.Update(ctx, tombstone(old), old.Version)
+		tomb := tombstone(old)
+		err := insist(func() error { return s.m.store.Update(ctx, tomb, old.Version) })
 		if err == nil {
 			return rec, nil
 		}
@@ -229,7 +239,8 @@ func (s *Session) follow(ctx context.Context, old **Record, rec *Record, carry b
 		return rec, err
 	}
 	next.Version = newVersion()
-	if err = s.m.store.Update(ctx, &next, rec.Version); errors.Is(err, ErrNotFound) {
+	err = insist(func() error { return s.m.store.Update(ctx, &next, rec.Version) })
+	if errors.Is(err, ErrNotFound) {
 		err = ErrRevoked // the new session, by RevokeAll, before anybody had it
 	}
 	return &next, err
@@ -246,8 +257,10 @@ func tombstone(r *Record) *Record {
 // undo deletes a new session that nobody will get the token of. It may be there
 // although the store reported an error: the reply may have been lost.
 func (s *Session) undo(ctx context.Context, id string, cause error) error {
-	if err := s.m.store.Delete(ctx, id); err != nil {
-		_ = s.failed(ctx, "undo sign in", err)
+	d := detach(ctx) // a time-out may have been the cause
+	defer d.end()
+	if err := insist(func() error { return s.m.store.Delete(d, id) }); err != nil {
+		_ = s.failed(d, "undo sign in", err)
 	}
 	if errors.Is(cause, ErrRevoked) {
 		return cause
@@ -270,20 +283,20 @@ func (s *Session) Rotate(ctx context.Context) error {
 	if err := s.rotatable(); err != nil {
 		return err
 	}
-	token, before, header := rotated(s.rec.ID), s.rec.TokenHash, s.header
+	fresh, before, header := rotated(s.rec.ID), s.rec.TokenHash, s.header
 	err := s.update(d, "rotate", func(r *Record) error {
 		if r.TokenHash != before {
 			return ErrSuperseded
 		}
 		now := now()
-		r.replaceSecret(token, now, true)
+		r.replaceSecret(fresh, now, true)
 		r.PreviousReads, r.PreviousUntil = false, now.Add(s.m.cfg.RotationGrace)
 		return nil
 	})
 	if err != nil {
 		return err
 	}
-	s.adopt(s.rec, token)
+	s.adopt(s.rec, fresh)
 	s.route(header)
 	s.happened(EventRotated)
 	return nil

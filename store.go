@@ -28,9 +28,14 @@ var (
 // Store keeps session records. This comment is the contract that package
 // storetest checks; a store that passes storetest.Run is a good store.
 //
-// All methods MUST be safe for concurrent use, MUST honour the cancellation of
-// ctx before they change anything, and MUST be repeatable: clients retry after
-// a lost reply, and the second answer has to be the first one.
+// All methods MUST be safe for concurrent use. If ctx is done before they have
+// changed anything they MUST change nothing and return an error that wraps
+// ctx.Err(). They MUST be repeatable: clients, and the core, retry after a lost
+// reply, and the second answer has to be the first one.
+//
+// IDs may come from a client: Load and Delete of any string, be it empty, long
+// or no UTF-8, find nothing, and fail no other way. The empty user ID owns no
+// records: listing its sessions finds none, and deleting them deletes none.
 //
 // There is no upsert. A write that could create what a revocation has just
 // deleted would sign somebody in again (CVE-2025-46336), and one that ignores
@@ -72,7 +77,8 @@ type Store interface {
 	ListUser(ctx context.Context, userID string, now time.Time) ([]*Record, error)
 
 	// DeleteUser removes the records that ListUser would return, but those
-	// whose ID is in except, and returns how many it removed. Every record
+	// whose ID is in except, and returns how many it removed. It may remove
+	// the user's expired records as well, without counting them. Every record
 	// whose Create returned before the call is gone when it returns.
 	DeleteUser(ctx context.Context, userID string, now time.Time, except ...string) (int, error)
 }
@@ -94,6 +100,7 @@ type LimitedCreator interface {
 	// same user that are in StateSignedIn and not expired at now count. It
 	// returns the IDs it evicted; the new record is never among them. If it
 	// fails, nothing was evicted. A repetition succeeds and evicts nothing.
+	// Update is not limited: the core never makes a record count by it.
 	CreateLimited(ctx context.Context, r *Record, limit Limit, now time.Time) (evicted []string, err error)
 }
 
@@ -131,7 +138,8 @@ type Sweeper interface {
 type Feed interface {
 	// Follow calls changed with the ID of every record that is updated,
 	// patched or deleted, by whatever node, until ctx is done, and returns the
-	// context's error. It calls healthy(true) when from now on it misses
+	// context's error. The call comes when Load already returns the change.
+	// New records, and expired ones that are freed, need no call. It calls healthy(true) when from now on it misses
 	// nothing, and healthy(false) as soon as it may have missed something: what
 	// was read before the next healthy(true) is not to be trusted. It MUST
 	// notice a connection that has gone silent, and reconnects by itself. The

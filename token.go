@@ -30,21 +30,25 @@ const redacted = "[redacted]"
 // Token is a session token, the credential itself. It redacts itself wherever
 // it is printed, logged or encoded as JSON; Reveal is the one way out. The zero
 // Token is no token.
-type Token struct{ s string }
+//
+// It holds a pointer because fmt asks no method of what is in an unexported
+// field of somebody's struct, but does not follow pointers there either.
+type Token struct{ t *token }
 
 // Reveal returns the token's characters, to be handed to the client and to
 // nobody else.
-func (t Token) Reveal() string { return t.s }
+func (t Token) Reveal() string {
+	if t.t == nil {
+		return ""
+	}
+	return string(*t.t)
+}
 
 // String redacts the token.
 func (t Token) String() string { return redacted }
 
-// GoString redacts the token.
-func (t Token) GoString() string { return redacted }
-
-// Format redacts the token under every verb: %d would print a struct's fields
-// without asking String.
-func (t Token) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, redacted) }
+// Format redacts the token under every verb.
+func (t Token) Format(f fmt.State, _ rune) { show(f, redacted) }
 
 // LogValue redacts the token.
 func (t Token) LogValue() slog.Value { return slog.StringValue(redacted) }
@@ -52,20 +56,27 @@ func (t Token) LogValue() slog.Value { return slog.StringValue(redacted) }
 // MarshalText redacts the token, in JSON as well.
 func (t Token) MarshalText() ([]byte, error) { return []byte(redacted), nil }
 
-// id returns the session ID of a token that validToken accepts.
-func (t Token) id() string { return t.s[:idLen] }
+// show prints s for a Format method. Types with secrets have one, as String alone
+// is not asked under verbs such as %d, which print the fields.
+func show(f fmt.State, s string) { _, _ = io.WriteString(f, s) }
+
+// token is a token within this package: one that validToken accepts, or "".
+type token string
+
+// id returns the session ID.
+func (t token) id() string { return string(t[:idLen]) }
 
 // hash returns the SHA-256 of the secret, as it stands in the token.
-func (t Token) hash() [sha256.Size]byte {
+func (t token) hash() [sha256.Size]byte {
 	var secret [tokenLen - idLen]byte // on the stack: no allocation per request
-	copy(secret[:], t.s[idLen:])
+	copy(secret[:], t[idLen:])
 	return sha256.Sum256(secret[:])
 }
 
 // newToken returns a token of a new session. The tag is the user's, or random
 // for an anonymous session. crypto/rand never fails: it ends the program rather
 // than return predictable bytes.
-func newToken(userID string) Token {
+func newToken(userID string) token {
 	var b [tokenLen / 4 * 3]byte
 	rand.Read(b[:])
 	if userID != "" {
@@ -73,11 +84,11 @@ func newToken(userID string) Token {
 		b[0] = tag[0]
 		b[1] = tag[1]&0xf0 | b[1]&0x0f
 	}
-	return Token{base64.RawURLEncoding.EncodeToString(b[:])}
+	return token(base64.RawURLEncoding.EncodeToString(b[:]))
 }
 
 // rotated returns a token of the same session with a new secret.
-func rotated(id string) Token { return Token{id + newToken("").s[idLen:]} }
+func rotated(id string) token { return token(id) + newToken("")[idLen:] }
 
 // RoutingTag returns the two characters with which the session IDs of a user
 // begin, for stores that keep a user's sessions together: the top 12 bits of a

@@ -71,6 +71,7 @@ func (m *Manager) Sessions(ctx context.Context, userID string) ([]Info, error) {
 
 // Revoke ends one session of the user, by its public ID. An ID that is unknown
 // and one of another user's session are the same ErrNotFound (ASVS 5.0 8.2.2).
+// For the request's own session use Session.SignOut, which also expires the cookie.
 func (m *Manager) Revoke(ctx context.Context, userID, id string) error {
 	if userID == "" || !validID(id) {
 		return ErrNotFound
@@ -135,71 +136,4 @@ func (m *Manager) Sweep(ctx context.Context) (int, error) {
 		return n, fmt.Errorf("session: sweep: %w", err)
 	}
 	return n, nil
-}
-
-// create creates a record within the user's limit, and returns the IDs of the
-// sessions that made room.
-func (m *Manager) create(ctx context.Context, r *Record) (evicted []string, err error) {
-	if m.cfg.MaxSessions == 0 || r.State != StateSignedIn {
-		return nil, m.store.Create(ctx, r)
-	}
-	limit := Limit{Max: m.cfg.MaxSessions, Refuse: m.cfg.RefuseOverLimit}
-	if m.limiter != nil {
-		return m.limiter.CreateLimited(ctx, r, limit, now())
-	}
-	if err := m.store.Create(ctx, r); err != nil {
-		return nil, err
-	}
-	return m.enforce(ctx, r, limit)
-}
-
-// enforce removes what is over the limit, for stores that cannot do it at
-// Create. Sign-ins that run at once come to the same verdict, because it follows
-// from what is stored: they neither evict too many nor refuse each other.
-func (m *Manager) enforce(ctx context.Context, r *Record, limit Limit) (evicted []string, err error) {
-	records, err := m.store.ListUser(ctx, r.UserID, now())
-	if err != nil {
-		return nil, err
-	}
-	for _, victim := range overLimit(records, limit) {
-		switch {
-		case limit.Refuse && victim.ID == r.ID:
-			return nil, ErrLimit // the caller deletes it
-		case limit.Refuse:
-			continue // its own sign-in refuses it
-		}
-		if err := m.store.Delete(ctx, victim.ID); err != nil {
-			return evicted, err
-		}
-		evicted = append(evicted, victim.ID)
-	}
-	return evicted, nil
-}
-
-// overLimit returns the sessions that would not be there if all had begun one
-// after the other.
-func overLimit(records []*Record, limit Limit) (victims []*Record) {
-	slices.SortFunc(records, func(a, b *Record) int {
-		return cmp.Or(a.CreatedAt.Compare(b.CreatedAt), cmp.Compare(a.ID, b.ID))
-	})
-	var kept []*Record // soonest to expire first
-	for _, r := range records {
-		if r.State != StateSignedIn {
-			continue
-		}
-		if len(kept) == limit.Max {
-			if limit.Refuse {
-				victims = append(victims, r)
-				continue
-			}
-			victims = append(victims, kept[0])
-			kept = kept[1:]
-		}
-		i, _ := slices.BinarySearchFunc(kept, r, func(a, b *Record) int { return a.ExpiresAt.Compare(b.ExpiresAt) })
-		for i < len(kept) && kept[i].ExpiresAt.Equal(r.ExpiresAt) {
-			i++
-		}
-		kept = slices.Insert(kept, i, r)
-	}
-	return victims
 }

@@ -26,8 +26,8 @@ type Values string
 // String shows the size only: values may be secret.
 func (v Values) String() string { return fmt.Sprintf("%d bytes of values", len(v)) }
 
-// GoString is String, so that %#v shows no value either.
-func (v Values) GoString() string { return v.String() }
+// Format shows String under every verb.
+func (v Values) Format(f fmt.State, _ rune) { show(f, v.String()) }
 
 // MarshalText always fails, so that no value gets into a log as JSON by accident
 // and no store relies on it: a record is encoded by [Record.AppendBinary].

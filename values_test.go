@@ -33,7 +33,9 @@ func pxEvery(t *testing.T, fn func(t *testing.T, m *session.Manager, store *pxFa
 				cookie := map[string]func() string{
 					"a new visitor": func() string { return "" },
 					"a visitor":     func() string { return pxAnonymous(t, m, "before") },
-					"a user":        func() string { return pxSignInWith(t, m, pxAnonymous(t, m, "before"), "alice", session.SignInOptions{}) },
+					"a user": func() string {
+						return pxSignInWith(t, m, pxAnonymous(t, m, "before"), "alice", session.SignInOptions{})
+					},
 				}[who]()
 				fn(t, m, fault, cookie)
 			})

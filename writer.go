@@ -59,7 +59,7 @@ func (w *writer) Header() http.Header {
 // WriteHeader lets informational responses pass: the final one is yet to come.
 // 101 is final.
 func (w *writer) WriteHeader(status int) {
-	if 100 <= status && status < 200 && status != http.StatusSwitchingProtocols {
+	if informational(status) {
 		if w.err == nil {
 			w.inner.WriteHeader(status)
 		}
@@ -68,6 +68,10 @@ func (w *writer) WriteHeader(status int) {
 	if w.begin() == nil {
 		w.inner.WriteHeader(status)
 	}
+}
+
+func informational(status int) bool {
+	return 100 <= status && status < 200 && status != http.StatusSwitchingProtocols
 }
 
 func (w *writer) Write(b []byte) (int, error) {
