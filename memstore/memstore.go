@@ -1,6 +1,6 @@
 // Package memstore keeps sessions in the memory of one process. Most people
-// need one line, store := memstore.New(memstore.Options{}), and nothing else:
-// it starts no goroutine, and expired sessions are freed as new ones come.
+// need &memstore.Store{} and nothing else: it starts no goroutine, and expired
+// sessions are freed as new ones come.
 //
 // Sessions end with the process and are not shared with another one. Use it for
 // a single server, in tests and in development.

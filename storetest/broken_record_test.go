@@ -116,12 +116,16 @@ func trimIDs(b *broken) {
 }
 
 func failOnExpired(b *broken) {
+	expired := make(map[string]bool)
+	b.create = func(ctx context.Context, r *session.Record) error {
+		expired[r.ID] = time.Now().After(r.ExpiresAt)
+		return b.good.Create(ctx, r)
+	}
 	b.load = func(ctx context.Context, id string) (*session.Record, error) {
-		r, err := b.good.Load(ctx, id)
-		if err == nil && time.Now().After(r.ExpiresAt) {
+		if expired[id] {
 			return nil, errors.New("expired")
 		}
-		return r, err
+		return b.good.Load(ctx, id)
 	}
 }
 

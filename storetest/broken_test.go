@@ -29,6 +29,8 @@ type broken struct {
 	limited    func(ctx context.Context, r *session.Record, limit session.Limit, now time.Time) ([]string, error)
 	patch      func(ctx context.Context, id string, changes []session.Change, version uint64, now time.Time) error
 	sweep      func(ctx context.Context, now time.Time) (int, error)
+
+	feed feed
 }
 
 var (
@@ -36,6 +38,7 @@ var (
 	_ session.LimitedCreator = (*broken)(nil)
 	_ session.Patcher        = (*broken)(nil)
 	_ session.Sweeper        = (*broken)(nil)
+	_ session.Feed           = (*broken)(nil)
 )
 
 // breakStore returns a new store that is broken in this way.
@@ -58,11 +61,15 @@ func (b *broken) Load(ctx context.Context, id string) (*session.Record, error) {
 }
 
 func (b *broken) Update(ctx context.Context, r *session.Record, version uint64) error {
-	return b.update(ctx, r, version)
+	err := b.update(ctx, r, version)
+	b.feed.tell("Update", r.ID)
+	return err
 }
 
 func (b *broken) Delete(ctx context.Context, id string) error {
-	return b.remove(ctx, id)
+	err := b.remove(ctx, id)
+	b.feed.tell("Delete", id)
+	return err
 }
 
 func (b *broken) ListUser(ctx context.Context, userID string, now time.Time) ([]*session.Record, error) {
@@ -70,15 +77,24 @@ func (b *broken) ListUser(ctx context.Context, userID string, now time.Time) ([]
 }
 
 func (b *broken) DeleteUser(ctx context.Context, userID string, now time.Time, except ...string) (int, error) {
-	return b.removeUser(ctx, userID, now, except...)
+	records, _ := b.good.ListUser(ctx, userID, now)
+	n, err := b.removeUser(ctx, userID, now, except...)
+	for _, r := range records {
+		b.feed.tell("DeleteUser", r.ID)
+	}
+	return n, err
 }
 
 func (b *broken) CreateLimited(ctx context.Context, r *session.Record, limit session.Limit, now time.Time) ([]string, error) {
-	return b.limited(ctx, r, limit, now)
+	evicted, err := b.limited(ctx, r, limit, now)
+	b.feed.tell("CreateLimited", evicted...)
+	return evicted, err
 }
 
 func (b *broken) Patch(ctx context.Context, id string, changes []session.Change, version uint64, now time.Time) error {
-	return b.patch(ctx, id, changes, version, now)
+	err := b.patch(ctx, id, changes, version, now)
+	b.feed.tell("Patch", id)
+	return err
 }
 
 func (b *broken) Sweep(ctx context.Context, now time.Time) (int, error) {

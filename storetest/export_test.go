@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"testing"
+	"time"
 
 	"github.com/updateage/session"
 )
@@ -18,11 +19,11 @@ func Rules() map[string]string {
 // Count is how many rules there are.
 func Count() int { return len(everyRule()) }
 
-// Failures tries the rule of that name on the store.
+// Failures tries the rule of that name on the store, without much patience.
 func Failures(t *testing.T, name string, store session.Store) []string {
 	for _, r := range everyRule() {
 		if r.name == name {
-			return r.failures(t.Context(), store)
+			return r.failures(t.Context(), store, 50*time.Millisecond)
 		}
 	}
 	t.Fatalf("there is no rule %q", name)

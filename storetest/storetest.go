@@ -50,6 +50,7 @@ var groups = []group{
 	{"session.LimitedCreator", is[session.LimitedCreator], [][]rule{limitRules}},
 	{"session.Patcher", is[session.Patcher], [][]rule{patchRules}},
 	{"session.Sweeper", is[session.Sweeper], [][]rule{sweepRules}},
+	{"session.Feed", is[session.Feed], [][]rule{feedRules}},
 }
 
 func is[Interface any](store session.Store) bool {
@@ -72,8 +73,8 @@ func because(reason string) string {
 
 // Run checks the store that newStore returns against the contract in the
 // documentation of [session.Store], and against that of [session.LimitedCreator],
-// [session.Patcher] and [session.Sweeper] as far as the store implements them.
-// It calls newStore for every rule and once beforehand; newStore cleans up with
+// [session.Patcher], [session.Sweeper] and [session.Feed] as far as the store
+// implements them. It calls newStore for every rule and once beforehand; newStore cleans up with
 // t.Cleanup and ends the test with t.Fatal when there is no store to be had.
 func Run(t *testing.T, newStore func(t *testing.T) session.Store) {
 	store := newStore(t)
@@ -91,17 +92,17 @@ func Run(t *testing.T, newStore func(t *testing.T) session.Store) {
 }
 
 func (r rule) run(t *testing.T, store session.Store) {
-	for _, failure := range r.failures(t.Context(), store) {
+	for _, failure := range r.failures(t.Context(), store, hearing) {
 		t.Errorf("%s\n\trule: %s", failure, r.why)
 	}
 }
 
 // failures tries the rule on the store. It has a goroutine of its own, so that
 // trial.fatalf can end it without a test.
-func (r rule) failures(ctx context.Context, store session.Store) []string {
+func (r rule) failures(ctx context.Context, store session.Store, hearing time.Duration) []string {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	t := &trial{ctx: ctx, store: store, now: time.Now().UTC().Truncate(time.Millisecond)}
+	t := &trial{ctx: ctx, store: store, now: time.Now().UTC().Truncate(time.Millisecond), hearing: hearing}
 	t.parallel(1, func(int) { r.check(t) })
 	return t.failed
 }

@@ -11,7 +11,7 @@ import (
 )
 
 func breakages() []breakage {
-	return slices.Concat(brokenRecords, brokenWrites, brokenUsers, brokenLimits, brokenPatches, brokenSweeps)
+	return slices.Concat(brokenRecords, brokenWrites, brokenUsers, brokenLimits, brokenPatches, brokenSweeps, brokenFeeds)
 }
 
 func TestRunPassesAGoodStore(t *testing.T) {
@@ -22,6 +22,11 @@ func TestRunPassesAStoreWithoutOptionalInterfaces(t *testing.T) {
 	storetest.Run(t, func(t *testing.T) session.Store {
 		return struct{ session.Store }{memstore.New(memstore.Options{})}
 	})
+}
+
+func TestRunPassesAGoodFeed(t *testing.T) {
+	good := breakage{do: func(*broken) {}}
+	storetest.Run(t, func(*testing.T) session.Store { return good.breakStore() })
 }
 
 func TestBrokenStoresFailTheRightRule(t *testing.T) {
@@ -65,7 +70,6 @@ func TestEveryRuleSaysWhyAndWhere(t *testing.T) {
 	}
 }
 
-// What the failure of a store's test looks like.
 func ExampleRun() {
 	var t *testing.T // that of a test function of yours
 	storetest.Run(t, func(t *testing.T) session.Store {

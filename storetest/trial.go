@@ -20,6 +20,8 @@ type trial struct {
 	// now is when the trial began. Records of the trial expire an hour later,
 	// so that a server which expires them by its own clock does not interfere.
 	now time.Time
+	// hearing is how long a change may take to be heard of.
+	hearing time.Duration
 
 	mu     sync.Mutex
 	failed []string // guarded by mu
