@@ -247,6 +247,7 @@ func clErrorsTellNothing(t *testing.T) {
 
 func TestChecklistMonitoring(t *testing.T) {
 	t.Run("item-69 every step of a session's life is an event", clInBubble(clLifeIsObservable))
+	t.Run("item-69 the end of a session is told once", clEndIsToldOnce)
 	t.Run("item-70 guesses can be counted by client", clGuessesAreCountable)
 	t.Run("item-71 a request from another client is no session and an event", clOtherClientIsNoticed)
 	t.Run("item-71 what is kept of a client is bounded", clClientDataIsBounded)
@@ -268,6 +269,26 @@ func clLifeIsObservable(t *testing.T) {
 		}
 		if e.Kind == session.EventRejectedToken && e.Err == nil {
 			t.Errorf("a token is rejected for no reason: %+v", e)
+		}
+	}
+}
+
+// clEndIsToldOnce: the request brings the session's token, and the one before it.
+func clEndIsToldOnce(t *testing.T) {
+	for name, end := range map[string]func(ctx context.Context, s *session.Session) error{
+		"sign-out": func(ctx context.Context, s *session.Session) error { return s.SignOut(ctx) },
+		"another user's sign-in": func(ctx context.Context, s *session.Session) error {
+			return s.SignIn(ctx, "bob", session.SignInOptions{})
+		},
+	} {
+		l := newClLab(t, session.Config{})
+		c := l.signIn("alice", session.SignInOptions{})
+		c.header.Set("Cookie", "__Host-session="+c.cookie)
+		c.rotate()
+		l.took()
+		c.must(name, end)
+		if got := clKindsOf(l.took())[session.EventSignedOut]; got != 1 {
+			t.Errorf("%s: %d events tell of the end of one session", name, got)
 		}
 	}
 }

@@ -373,6 +373,32 @@ func TestLostReplyOfACommitIsAnOutage(t *testing.T) {
 	}
 }
 
+// The counter's write was made, and only its reply lost.
+func TestLostReplyOfAnUpdateCountsOnce(t *testing.T) {
+	for _, stores := range pxStores {
+		store, fault := stores.make()
+		m := pxManager(t, store, session.Config{})
+		cookie := pxSignIn(t, m, "alice")
+		fault.reset()
+		fault.after = func(_ context.Context, op pxOp) error {
+			if op.name == "Update" && op.n == 1 {
+				return errStoreDown
+			}
+			return nil
+		}
+		pxDo(m, cookie, func(_ http.ResponseWriter, r *http.Request, s *session.Session) {
+			add := func(n int) (int, error) { return n + 1, nil }
+			if pxCount.Update(r.Context(), s, add) != nil {
+				return // nobody knows: the application decides
+			}
+			pxOK(t, "second Update", pxCount.Update(r.Context(), s, add))
+			if n, _ := pxCount.Get(s); n != 2 {
+				t.Errorf("%s: counted %d, want 2", stores.name, n)
+			}
+		})
+	}
+}
+
 // A sign-in whose reply is lost leaves no session that lives for a week and that
 // nobody has the token of.
 func TestLostReplyOfASignInLeavesNoSessionBehind(t *testing.T) {

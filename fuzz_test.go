@@ -479,28 +479,35 @@ func clCheckValues(t *testing.T, got session.Values, want map[string]string) {
 	}
 }
 
-// FuzzSignInAnyUser: a user ID is accepted if it is one, and then is what the
-// next request and the user's list of sessions say, byte for byte.
-func FuzzSignInAnyUser(f *testing.F) {
-	for _, seed := range []string{"", "a", "A", "a ", " a", "a:b", "{a}", "\x00", "a\x00b", "\xff", "𝄞", strings.Repeat("x", 1024), strings.Repeat("x", 1025), "\u202e", "\n", `"'<`} {
-		f.Add(seed)
+// FuzzSignInStrings: SignIn accepts a user ID and a method exactly if every store
+// can keep them, databases included: valid UTF-8 without NUL. The user is then
+// what the next request and his list of sessions say, byte for byte.
+func FuzzSignInStrings(f *testing.F) {
+	for _, seed := range []string{
+		"", "a", "A", "a ", " a", "a:b", "{a}", "\x00", "a\x00b", "\xff", "𝄞", strings.Repeat("x", 128), strings.Repeat("x", 129),
+		strings.Repeat("x", 1024), strings.Repeat("x", 1025), "\u202e", "\n", `"'<`,
+	} {
+		f.Add(seed, "password")
+		f.Add("alice", seed)
 	}
 	l := newClLab(f, session.Config{})
-	f.Fuzz(func(t *testing.T, user string) {
+	f.Fuzz(func(t *testing.T, user, method string) {
+		defer func() { _, _ = l.m.RevokeAll(context.Background(), user) }()
 		c := l.visitor()
 		_, err := c.try(func(ctx context.Context, s *session.Session) error {
-			return s.SignIn(ctx, user, session.SignInOptions{})
+			return s.SignIn(ctx, user, session.SignInOptions{Method: method})
 		})
-		good := utf8.ValidString(user) && user != "" && len(user) <= 1024 && !strings.Contains(user, "\x00")
+		good := user != "" && clStorable(user, 1024) && clStorable(method, 128)
 		if (err == nil) != good {
-			t.Fatalf("SignIn(%q): %v", user, err)
+			t.Fatalf("SignIn(%q) by %q: %v", user, method, err)
 		}
 		infos, _ := l.m.Sessions(context.Background(), user)
-		if got := c.user(); good && (got != user || len(infos) != 1 || infos[0].UserID != user) || !good && (got != "" || len(infos) > 0) {
-			t.Errorf("SignIn(%q): user %q, sessions %v", user, got, infos)
-		}
-		if _, err := l.m.RevokeAll(context.Background(), user); err != nil {
-			t.Error(err)
+		if got := c.user(); good && (got != user || len(infos) != 1 || infos[0].Method != method) || !good && (got != "" || len(infos) > 0) {
+			t.Errorf("SignIn(%q) by %q: user %q, sessions %v", user, method, got, infos)
 		}
 	})
+}
+
+func clStorable(s string, longest int) bool {
+	return utf8.ValidString(s) && len(s) <= longest && !strings.Contains(s, "\x00")
 }

@@ -69,7 +69,8 @@ func (k Key[T]) Delete(s *Session) error {
 // Where there is no value, fn gets the zero T, which of a map is nil. fn must not
 // change the session.
 //
-// Update also stores the other pending changes. It returns fn's error
+// Update, with all calls of fn, has 3 seconds. It also stores the other pending
+// changes. It returns fn's error
 // unchanged, the errors of Set, or that the stored value does not decode into a
 // T. After the first byte of the response it works in a session that exists.
 func (k Key[T]) Update(ctx context.Context, s *Session, fn func(T) (T, error)) error {

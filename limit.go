@@ -12,7 +12,7 @@ import (
 // sessions that made room.
 func (m *Manager) create(ctx context.Context, r *Record) (evicted []string, err error) {
 	if m.cfg.MaxSessions == 0 || r.State != StateSignedIn {
-		return nil, m.store.Create(ctx, r)
+		return nil, insist(func() error { return m.store.Create(ctx, r) })
 	}
 	if m.cfg.NotBefore != nil {
 		// The store knows ExpiresAt only. What has ended by the configuration
@@ -49,7 +49,11 @@ func (m *Manager) purge(ctx context.Context, userID string) (purged bool, err er
 func (m *Manager) createWithin(ctx context.Context, r *Record) (evicted []string, err error) {
 	limit := Limit{Max: m.cfg.MaxSessions, Refuse: m.cfg.RefuseOverLimit}
 	if m.limiter != nil {
-		return m.limiter.CreateLimited(ctx, r, limit, now())
+		err = insist(func() error {
+			evicted, err = m.limiter.CreateLimited(ctx, r, limit, now())
+			return err
+		})
+		return evicted, err
 	}
 	before, err := m.signedIn(ctx, r.UserID)
 	if err != nil {
@@ -65,7 +69,7 @@ func (m *Manager) createWithin(ctx context.Context, r *Record) (evicted []string
 			r.CreatedAt = o.CreatedAt.Add(time.Millisecond)
 		}
 	}
-	if err := m.store.Create(ctx, r); err != nil {
+	if err := insist(func() error { return m.store.Create(ctx, r) }); err != nil {
 		return nil, err
 	}
 	return m.enforce(ctx, r, limit)

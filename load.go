@@ -58,6 +58,7 @@ func (s *Session) load(ctx context.Context) error {
 		s.refuseAll(ctx)
 	}
 	if s.rec != nil {
+		s.also = nil            // if not ambiguous, late secrets of this very session
 		s.expiredCookie = false // another cookie of the same name is good
 		s.maintain(ctx)
 	}
@@ -288,6 +289,7 @@ func (r *Record) replaceSecret(t token, now time.Time, arrived bool) {
 
 // upgrades says whether the request asks for another protocol.
 func (s *Session) upgrades() bool {
-	return s.req.Method == http.MethodConnect || s.req.Header.Get("Upgrade") != "" &&
+	to := s.req.Header.Get("Upgrade")
+	return s.req.Method == http.MethodConnect || to != "" && to != "h2c" && // which clients offer and net/http declines
 		strings.Contains(strings.ToLower(s.req.Header.Get("Connection")), "upgrade")
 }

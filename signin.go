@@ -38,7 +38,8 @@ var errNoCookie = fmt.Errorf("%w: request came over plain HTTP", ErrNoSession)
 // SignIn signs the user in: call it when the authentication has succeeded. It
 // takes effect in the store at once; the response carries the new cookie, unless
 // the handler panics. The values of an anonymous session are carried over, those
-// of another user's session are not. The old token is dead.
+// of another user's session are not. The old token is dead. If the handler
+// panics before the response begins, the new session is deleted with all it has.
 //
 // The user ID is valid UTF-8 without NUL of 1 to 1,024 bytes. SignIn returns
 // ErrCommitted after the first byte of the response, ErrLimit, ErrUnavailable,
@@ -74,8 +75,8 @@ func (s *Session) SignIn(ctx context.Context, userID string, opts SignInOptions)
 
 func (m *Manager) checkSignIn(userID string, opts SignInOptions) error {
 	switch {
-	case len(opts.Method) > maxShort:
-		return fmt.Errorf("session: sign in: Method has %d bytes, at most %d are allowed", len(opts.Method), maxShort)
+	case clip(opts.Method, maxShort) != opts.Method:
+		return fmt.Errorf("session: sign in: Method is not valid UTF-8 without NUL of at most %d bytes", maxShort)
 	case opts.Header && !m.cfg.HeaderTransport:
 		return errors.New("session: sign in: Header needs Config.HeaderTransport")
 	}
@@ -151,20 +152,16 @@ func (s *Session) begin(ctx context.Context, userID string, opts SignInOptions) 
 	if opts.Pending {
 		rec.State = StatePending
 	}
-	var err error
 	if old != nil && carry {
-		rec.Persistent = old.Persistent
-		rec.Values = old.Values
+		rec.Persistent, rec.Values = old.Persistent, old.Values
 	}
-	if rec.Values, err = rec.Values.Apply(changes); err != nil {
+	values, err := rec.Values.Apply(changes)
+	if err != nil {
 		return err
 	}
+	rec.Values = values
 	s.authenticate(rec, opts, rec.CreatedAt)
-	var evicted []string
-	err = insist(func() (err error) {
-		evicted, err = s.m.create(ctx, rec)
-		return err
-	})
+	evicted, err := s.m.create(ctx, rec)
 	if err != nil {
 		return s.undo(ctx, rec.ID, err)
 	}
@@ -306,11 +303,8 @@ func (s *Session) rotatable() error {
 	if err := s.issuable(); err != nil {
 		return err
 	}
-	if err := s.writable(); err != nil {
-		return err
-	}
-	if s.rec == nil {
+	if s.rec == nil && s.standing == absent {
 		return ErrNoSession
 	}
-	return nil
+	return s.writable()
 }

@@ -33,6 +33,9 @@ var (
 // ctx.Err(). They MUST be repeatable: clients, and the core, retry after a lost
 // reply, and the second answer has to be the first one.
 //
+// Load runs under the request's context, which may have no deadline, and all else
+// under one of 3 seconds: a store that can hang needs a time-out of its own.
+//
 // IDs may come from a client: Load and Delete of any string, be it empty, long
 // or no UTF-8, find nothing, and fail no other way. The empty user ID owns no
 // records: listing its sessions finds none, and deleting them deletes none.

@@ -52,6 +52,9 @@ func (m *Manager) info(r *Record) Info {
 // Sessions returns the user's live sessions, the last refreshed first. Those
 // that wait for a second factor are among them.
 func (m *Manager) Sessions(ctx context.Context, userID string) ([]Info, error) {
+	if err := checkUserID(userID); err != nil {
+		return nil, err
+	}
 	now := now()
 	records, err := m.store.ListUser(ctx, userID, now)
 	if err != nil {
@@ -108,6 +111,9 @@ func (m *Manager) RevokeOthers(ctx context.Context, s *Session) (int, error) {
 // RevokeAll ends all sessions of the user, as when an account is closed (ASVS
 // 5.0 7.4.2), and returns how many.
 func (m *Manager) RevokeAll(ctx context.Context, userID string) (int, error) {
+	if err := checkUserID(userID); err != nil {
+		return 0, err // "" would be everybody's anonymous session in a careless store
+	}
 	return m.revokeAll(ctx, userID)
 }
 
