@@ -337,7 +337,7 @@ func (c Cookie) validate() error {
 		// RFC 6265bis 4.1.3.2 and 5.7, steps 19 to 21; browsers compare prefixes without case.
 		{host && c.Domain != "", "__Host- forbids Domain"},
 		{host && c.Path != "/", `__Host- demands Path "/"`},
-		{(host || hasPrefixFold(c.Name, "__Secure-")) && c.Insecure, "the name's prefix forbids Insecure"},
+		{(host || hasPrefixFold(c.Name, "__Secure-") || hasPrefixFold(c.Name, "__Http-")) && c.Insecure, "the name's prefix forbids Insecure"},
 		{c.SameSite == http.SameSiteNoneMode && c.Insecure, "SameSite=None forbids Insecure"},
 		{c.Partitioned && c.Insecure, "Partitioned forbids Insecure"},
 		{c.SameSite < http.SameSiteLaxMode || c.SameSite > http.SameSiteNoneMode, "SameSite must be Lax, Strict or None"},

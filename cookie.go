@@ -92,7 +92,8 @@ func readHeaders(p *presented, h http.Header) {
 		}
 	}
 	for _, value := range h["Authorization"] {
-		if scheme, value, _ := strings.Cut(value, " "); strings.EqualFold(scheme, "Bearer") && validToken(value) {
+		scheme, value, _ := strings.Cut(value, " ")
+		if strings.EqualFold(scheme, "Bearer") && validToken(value) && !isHex(value) {
 			note(value)
 		}
 	}
@@ -105,6 +106,10 @@ func readHeaders(p *presented, h http.Header) {
 	p.header = p.n == 0
 	p.add(sent)
 }
+
+// isHex says whether s is a hexadecimal number, as other people's keys of 64
+// characters are. That one of our tokens is takes 10^29 tries.
+func isHex(s string) bool { return strings.Trim(s, "0123456789abcdefABCDEF") == "" }
 
 // sealer seals tokens in cookies with an HMAC: the first key seals, all open.
 type sealer []*securecookie.SecureCookie
@@ -164,7 +169,7 @@ func (c *Cookie) cookie(value string, maxAge int) *http.Cookie {
 
 // setCookie puts a cookie into a header. There is never a second one of the same
 // name (RFC 6265bis 4.1.1). What sets a cookie must not be cached, whatever the
-// handler said, by no cache on the way (CVE-2025-48947, CVE-2025-64762).
+// handler said to whatever cache (CVE-2025-48947, CVE-2025-64762).
 func setCookie(h http.Header, c *http.Cookie) {
 	kept := make([]string, 0, len(h["Set-Cookie"])+1)
 	for _, other := range h["Set-Cookie"] {
@@ -174,7 +179,9 @@ func setCookie(h http.Header, c *http.Cookie) {
 	}
 	h["Set-Cookie"] = append(kept, c.String())
 	h["Cache-Control"] = noStore
-	for _, other := range [...]string{"Cdn-Cache-Control", "Surrogate-Control", "Expires"} {
+	for _, other := range [...]string{
+		"Cdn-Cache-Control", "Cloudflare-Cdn-Cache-Control", "Surrogate-Control", "X-Accel-Expires", "Expires",
+	} {
 		delete(h, other)
 	}
 }

@@ -41,6 +41,10 @@
 // only. The session ID, which is part of the token, is public; logs, lists and
 // URLs may show it.
 //
+// SameSite=Lax keeps the cookie out of most requests that other sites make. For
+// the rest, put http.CrossOriginProtection in front of handlers that change
+// something.
+//
 // # Failure
 //
 // "No session", "a refused token" and "the store cannot be asked" are three

@@ -57,15 +57,18 @@ func (c *Config) nextRefresh(r *Record) time.Time {
 	switch r.State {
 	case StatePending, StateMoved:
 		return time.Time{}
-	case StateAnonymous:
-		// Half at the latest, or a visitor who comes daily would lose his cart.
-		return r.UpdatedAt.Add(max(min(c.UpdateAge, c.AnonymousExpiresIn/2), 0))
 	case StateSignedIn:
 		if !r.Persistent && !r.ExpiresAt.Before(c.absoluteEnd(r)) {
 			return time.Time{}
 		}
 	}
-	return r.UpdatedAt.Add(max(c.UpdateAge, 0))
+	age := max(c.UpdateAge, 0)
+	if own := min(r.ExpiresIn, c.idle(r.State, r.Persistent)); age > own || r.State == StateAnonymous {
+		// A visitor's session, and one made when sessions were shorter: it would
+		// end before it is due, although it is used.
+		age = min(age, own/2)
+	}
+	return r.UpdatedAt.Add(age)
 }
 
 // refreshDue says whether a request at now refreshes the session.

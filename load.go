@@ -166,6 +166,7 @@ func (s *Session) mismatched(ctx context.Context, rec *Record) error {
 	s.refuse()
 	s.m.emit(ctx, s.req, Event{Kind: EventBindingMismatch, SessionID: rec.ID, UserID: rec.UserID, Err: errBinding})
 	if !s.m.cfg.RevokeOnMismatch {
+		s.also = append(s.also, rec) // its user may still sign out
 		return nil
 	}
 	return s.revoke(ctx, rec, errBinding)

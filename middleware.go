@@ -39,11 +39,12 @@ type Manager struct {
 // mistake in the configuration.
 func New(store Store, cfg Config) (*Manager, error) {
 	m := &Manager{cfg: cfg.withDefaults(), store: store}
-	if err := m.cfg.validate(); err != nil {
-		return nil, err
-	}
+	err := m.cfg.validate()
 	if store == nil {
-		return nil, errors.New("session: store is nil")
+		err = errors.Join(errors.New("session: store is nil"), err)
+	}
+	if err != nil {
+		return nil, err
 	}
 	m.limiter, _ = store.(LimitedCreator)
 	m.patcher, _ = store.(Patcher)

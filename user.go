@@ -13,7 +13,8 @@ import (
 type Info struct {
 	// ID is the public session ID, by which Revoke ends it.
 	ID string
-	// UserID is the user, empty for an anonymous session.
+	// UserID is the user, empty for an anonymous session. In StatePending that
+	// user is not signed in: Session.UserID is what to decide by.
 	UserID string
 	// State says whether the user is signed in.
 	State State
