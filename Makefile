@@ -38,7 +38,9 @@ test: check deps ## check, then all tests of all modules, on the newest and the 
 		else echo "$$m needs Go $$needs"; fi; done
 	@echo "== $$(go env GOVERSION)"
 	@# One gotestsum over all modules, so that its summary is the summary.
-	@$(GOTESTSUM) --jsonfile $(BIN)/newest.json --raw-command -- sh -c 'for m in $(MODULES); \
+	@# Allocations are counted without the race detector, which adds its own.
+	@$(GOTESTSUM) --jsonfile $(BIN)/newest.json --raw-command -- sh -c '\
+		go test -json -count=1 -run Alloc ./... || failed=1; for m in $(MODULES); \
 		do (cd $$m && go test -json $(TEST_FLAGS) ./...) || failed=1; done; exit $${failed:-0}' || failed=1; \
 	$(BIN)/skipped $(if $(RACE),,-also "race detector: missing: C compiler") $(BIN)/*.json || failed=1; \
 	exit $${failed:-0}
