@@ -5,6 +5,7 @@ import (
 	"errors"
 	"math/rand/v2"
 	"net/http"
+	"strings"
 	"time"
 )
 
@@ -172,11 +173,12 @@ func (s *Session) createAnonymous(ctx context.Context) error {
 	return nil
 }
 
-// newRecord returns a record of this request's client.
+// newRecord returns a record of this request's client. Its ID is a copy: a part
+// of the token would keep the secret in memory as long as anybody keeps the ID.
 func (s *Session) newRecord(t token, userID string, state State) *Record {
 	now := now()
 	r := &Record{
-		ID: t.id(), UserID: userID, State: state, TokenHash: t.hash(),
+		ID: strings.Clone(t.id()), UserID: userID, State: state, TokenHash: t.hash(),
 		CreatedAt: now, RotatedAt: now, Version: newVersion(),
 	}
 	s.describe(r)
@@ -196,6 +198,7 @@ func (s *Session) adopt(rec *Record, t token) {
 	s.rec, s.token, s.changes = rec, t, nil
 	s.standing, s.current, s.header = live, true, false
 	s.cookie, s.undelivered, s.tokenReady = sendCookie, true, false
+	s.issued, s.unsaved = true, false
 }
 
 // writable says why values cannot be changed, if they cannot; mu is held.
@@ -223,7 +226,7 @@ func (s *Session) writable() error {
 // one is none.
 func (s *Session) withheld() bool {
 	h := s.req.Header
-	if s.cookies || s.signedOut || h.Get("Sec-Fetch-Site") != "cross-site" {
+	if s.cookies || h.Get("Sec-Fetch-Site") != "cross-site" {
 		return false
 	}
 	switch s.m.cfg.Cookie.SameSite {

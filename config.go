@@ -80,7 +80,8 @@ type Config struct {
 	// one. 0: never.
 	RotateEvery time.Duration
 	// RotationGrace is how long after a change of the secret the old one counts
-	// as late, and not as replayed. 0: 30 seconds.
+	// as late, and not as replayed. It has to be longer than a proxy holds back
+	// a request and than a handler that calls Rotate takes. 0: 30 seconds.
 	RotationGrace time.Duration
 	// TolerateReplay leaves a session alive whose replaced secret turns up after
 	// RotationGrace. Otherwise it is revoked, because somebody has a copy of its
@@ -129,6 +130,7 @@ type Config struct {
 	//	ErrTooLarge      413  the values of parallel requests are too large together
 	//	ErrLimit         429
 	//	ErrFull          503
+	//	context.Canceled 499  the client hung up; nobody reads the answer
 	//	any other        500
 	//
 	// Handlers may use it for what SignIn, Revoke and the others return; then

@@ -27,7 +27,16 @@ func detach(ctx context.Context) *detached {
 	return &detached{parent: ctx, deadline: time.Now().Add(commitTime)}
 }
 
-func (d *detached) Value(key any) any                        { return d.parent.Value(key) }
+// Value hides the session: it is locked while the store is asked, and a store, or
+// a logger below it, that asked the session in turn would wait for ever.
+func (d *detached) Value(key any) any {
+	switch key.(type) {
+	case contextKey, *Manager:
+		return nil
+	}
+	return d.parent.Value(key)
+}
+
 func (d *detached) Deadline() (deadline time.Time, set bool) { return d.deadline, true }
 
 func (d *detached) Done() <-chan struct{} {

@@ -71,15 +71,16 @@ func (k Key[T]) Delete(s *Session) error {
 //
 // Update, with all calls of fn, has 3 seconds. It also stores the other pending
 // changes. It returns fn's error
-// unchanged, the errors of Set, or that the stored value does not decode into a
-// T. After the first byte of the response it works in a session that exists.
+// unchanged, the errors of Set, or ErrUnreadable for a stored value that does not
+// decode into a T: Delete or Set it. After the first byte of the response it works in a session that exists.
 func (k Key[T]) Update(ctx context.Context, s *Session, fn func(T) (T, error)) error {
 	return s.modify(ctx, string(k), func(data string, ok bool) ([]byte, error) {
 		var v T
 		var err error
 		if ok {
 			if v, err = k.decode(data); err != nil {
-				return nil, err
+				s.unreadable(err)
+				return nil, err // whoever wrote it may still read it
 			}
 		}
 		if v, err = fn(v); err != nil {
@@ -179,7 +180,11 @@ func (s *Session) oversized() bool {
 	if s.rec != nil {
 		values = s.rec.Values
 	}
-	return values.sizeWith(s.changes) > maxValues
+	most := len(values)
+	for _, c := range s.changes {
+		most += valueHead + len(c.Key) + len(c.Data)
+	}
+	return most > maxValues && values.sizeWith(s.changes) > maxValues // the exact size takes longer
 }
 
 // modify is Update without types.
@@ -193,6 +198,9 @@ func (s *Session) modify(ctx context.Context, key string, fn func(data string, o
 	d := detach(ctx)
 	defer d.end()
 	for attempt := 0; ; attempt++ {
+		if err := d.Err(); err != nil { // fn, or what it changes, takes too long
+			return fmt.Errorf("session: update %q: %w: %w", key, ErrUnavailable, err)
+		}
 		rec, data, ok, err := s.snapshot(key)
 		if err != nil {
 			return err

@@ -14,51 +14,41 @@ func (m *Manager) create(ctx context.Context, r *Record) (evicted []string, err 
 	if m.cfg.MaxSessions == 0 || r.State != StateSignedIn {
 		return nil, insist(func() error { return m.store.Create(ctx, r) })
 	}
-	if m.cfg.NotBefore != nil {
-		// The store knows ExpiresAt only. What has ended by the configuration
-		// must neither keep the user out nor cost him a live session.
-		if _, err := m.purge(ctx, r.UserID); err != nil {
-			return nil, err
-		}
+	limit := Limit{Max: m.cfg.MaxSessions, Refuse: m.cfg.RefuseOverLimit}
+	before, err := m.purged(ctx, r.UserID)
+	switch {
+	case err != nil:
+		return nil, err
+	case m.limiter == nil:
+		return m.createAndEnforce(ctx, r, before, limit)
 	}
-	evicted, err = m.createWithin(ctx, r)
-	if !errors.Is(err, ErrLimit) {
-		return evicted, err
-	}
-	if purged, purgeErr := m.purge(ctx, r.UserID); purgeErr != nil || !purged {
-		return nil, errors.Join(err, purgeErr)
-	}
-	return m.createWithin(ctx, r)
+	err = insist(func() error {
+		evicted, err = m.limiter.CreateLimited(ctx, r, limit, now())
+		return err
+	})
+	return evicted, err
 }
 
-// purge deletes the sessions of a user that have ended by the configuration.
-func (m *Manager) purge(ctx context.Context, userID string) (purged bool, err error) {
-	records, err := m.store.ListUser(ctx, userID, now())
+// purged returns the user's sessions that count, after deleting those that have
+// ended by the configuration. The store knows ExpiresAt only: what NotBefore or a
+// shorter lifetime has ended must neither keep the user out nor cost him a live
+// session.
+func (m *Manager) purged(ctx context.Context, userID string) (live []*Record, err error) {
+	records, err := m.signedIn(ctx, userID)
 	for _, r := range records {
 		if !m.cfg.expired(r, now()) {
+			live = append(live, r)
 			continue
 		}
 		if err := m.store.Delete(ctx, r.ID); err != nil {
-			return purged, err
+			return nil, err
 		}
-		purged = true
 	}
-	return purged, err
+	return live, err
 }
 
-func (m *Manager) createWithin(ctx context.Context, r *Record) (evicted []string, err error) {
-	limit := Limit{Max: m.cfg.MaxSessions, Refuse: m.cfg.RefuseOverLimit}
-	if m.limiter != nil {
-		err = insist(func() error {
-			evicted, err = m.limiter.CreateLimited(ctx, r, limit, now())
-			return err
-		})
-		return evicted, err
-	}
-	before, err := m.signedIn(ctx, r.UserID)
-	if err != nil {
-		return nil, err
-	}
+// createAndEnforce is for stores that cannot enforce a limit at Create.
+func (m *Manager) createAndEnforce(ctx context.Context, r *Record, before []*Record, limit Limit) (evicted []string, err error) {
 	if limit.Refuse && len(before) >= limit.Max {
 		return nil, ErrLimit
 	}
@@ -81,8 +71,7 @@ func (m *Manager) signedIn(ctx context.Context, userID string) ([]*Record, error
 	return slices.DeleteFunc(records, func(r *Record) bool { return r.State != StateSignedIn }), err
 }
 
-// enforce removes what is over the limit, for stores that cannot do it at
-// Create. Sign-ins that run at once may all be refused where one had room left;
+// enforce removes what is over the limit. Sign-ins that run at once may all be refused where one had room left;
 // where they evict, they come to one verdict, because it follows from what is
 // stored.
 func (m *Manager) enforce(ctx context.Context, r *Record, limit Limit) (evicted []string, err error) {

@@ -33,6 +33,7 @@ const (
 // load finds the request's session. Nobody else has the session yet, so there is
 // nothing to lock. An error means the store could not be asked.
 func (s *Session) load(ctx context.Context) error {
+	defer func() { s.shown.Store(s.rec) }()
 	p := s.m.read(s.req)
 	s.cookies = p.cookies > 0
 	s.header = p.header
@@ -58,8 +59,7 @@ func (s *Session) load(ctx context.Context) error {
 		s.refuseAll(ctx)
 	}
 	if s.rec != nil {
-		s.also = nil            // if not ambiguous, late secrets of this very session
-		s.expiredCookie = false // another cookie of the same name is good
+		s.also = nil // late secrets, mostly of this very session
 		s.maintain(ctx)
 	}
 	return nil
@@ -142,12 +142,12 @@ func (s *Session) refuseAll(ctx context.Context) {
 		s.also = append(s.also, s.rec)
 	}
 	s.rec, s.token, s.standing = nil, "", refused
-	s.expiredCookie = false
 	s.reject(ctx, "", errAmbiguous)
 }
 
 func (s *Session) reject(ctx context.Context, id string, reason error) {
-	s.m.emit(ctx, s.req, Event{Kind: EventRejectedToken, SessionID: id, Err: reason})
+	// A copy of the ID, so that whoever keeps it does not keep the token.
+	s.m.emit(ctx, s.req, Event{Kind: EventRejectedToken, SessionID: strings.Clone(id), Err: reason})
 }
 
 // replayed handles an old secret that came back: client and thief both had the
@@ -204,7 +204,9 @@ func (s *Session) expire(ctx context.Context, rec *Record) error {
 		// Expired it is either way; what is left of it frees itself.
 		_ = s.m.unavailable(d, "delete expired", rec.ID, err)
 	}
-	s.expiredCookie = s.cookies
+	if s.cookies {
+		s.expiredAt = now().UnixMilli()
+	}
 	s.m.emit(ctx, s.req, Event{Kind: EventExpired, SessionID: rec.ID, UserID: rec.UserID})
 	return nil
 }
@@ -230,6 +232,7 @@ func (s *Session) maintain(ctx context.Context) {
 	case err != nil:
 		_ = s.m.unavailable(d, "refresh", s.rec.ID, err)
 	default:
+		s.issued = due.token != s.token
 		s.rec, s.token = &due.rec, due.token
 		if due.cookie {
 			s.cookie = sendCookie

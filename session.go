@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -23,6 +24,8 @@ type Session struct {
 	m   *Manager
 	req *http.Request
 
+	shown atomic.Pointer[Record] // rec as it was when mu was last free
+
 	mu      sync.Mutex // guards what follows
 	rec     *Record    // as loaded or last written; nil: none
 	changes []Change   // of values, not yet stored
@@ -30,17 +33,20 @@ type Session struct {
 	also    []*Record  // further sessions that this request may end
 	events  []Event    // to be told once mu is free
 
-	standing      standing
-	cookie        cookieAction
-	cookies       bool // the request has a cookie of the session's name
-	header        bool // the session travels in a header
-	current       bool // the request's secret is not the previous one
-	expiredCookie bool // the request's cookie is of an expired session
-	committed     bool // the response has begun
-	undelivered   bool // nobody has the new token yet
-	tokenReady    bool // Token may be asked for it
-	signedOut     bool
-	ambiguous     bool // the request has tokens of several sessions
+	expiredAt    int64 // when a cookie of an expired session was seen, in milliseconds; 0: never
+	standing     standing
+	cookie       cookieAction
+	cookies      bool // the request has a cookie of the session's name
+	header       bool // the session travels in a header
+	current      bool // the request's secret is not the previous one
+	committed    bool // the response has begun
+	undelivered  bool // nobody has the new token yet
+	tokenReady   bool // Token may be asked for it
+	signedOut    bool
+	ambiguous    bool // the request has tokens of several sessions
+	issued       bool // the current secret was made by this request
+	pendingEnded bool // a session that waited for the second factor has ended
+	unsaved      bool // values were set in a session that has ended
 }
 
 // cookieAction is what the response does with the session cookie.
@@ -92,13 +98,13 @@ func (s *Session) Info() Info {
 	return Info{}
 }
 
+// record does not wait for mu: while a write is under way, it is held for as long
+// as the store takes.
 func (s *Session) record() *Record {
 	if s == nil {
 		return nil
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.rec
+	return s.shown.Load()
 }
 
 // Token returns the session's token for a client that keeps it itself: once,
@@ -159,7 +165,7 @@ func (s *Session) SignOut(ctx context.Context) error {
 		s.cookie = clearCookie
 	}
 	s.drop(absent)
-	s.tokenReady, s.undelivered, s.signedOut = false, false, true
+	s.tokenReady, s.undelivered, s.signedOut, s.unsaved = false, false, true, false
 	return nil
 }
 
@@ -183,8 +189,13 @@ func (s *Session) endOthers(ctx context.Context) error {
 	return nil
 }
 
-// drop forgets the session.
+// drop forgets the session. Where it has ended, that is no way to get rid of what
+// was set and of a second factor that was outstanding.
 func (s *Session) drop(then standing) {
+	if then == ended || then == refused {
+		s.pendingEnded = s.pendingEnded || s.rec != nil && s.rec.State == StatePending
+		s.unsaved = s.unsaved || len(s.changes) > 0
+	}
 	s.rec, s.changes, s.token, s.standing = nil, nil, "", then
 	if s.cookie == sendCookie {
 		s.cookie = keepCookie
@@ -198,19 +209,43 @@ func (s *Session) finish(h http.Header) error {
 	defer s.unlock(ctx)
 	s.committed = true // also if the store panics
 	err := s.commitDetached(ctx)
+	if err == nil && s.unsaved {
+		err = s.gone()
+	}
 	addVary(h, s.m.cfg.HeaderTransport)
 	switch {
 	case s.cookie == sendCookie && (s.undelivered || s.upToDate(ctx)):
 		s.send(h)
-	case s.cookie == clearCookie, s.expiredCookie && s.rec == nil:
-		s.clear(h)
+	case s.cookie == clearCookie, s.expiredCookie():
+		setCookie(h, s.m.cfg.Cookie.cookie("", -1))
 	case s.undelivered:
 		h["Cache-Control"] = noStore // the body has the token
 	case s.rec != nil && h["Cache-Control"] == nil:
 		h["Cache-Control"] = private
 	}
+	if s.signedOut {
+		s.clearSiteData(h)
+	}
 	s.undelivered, s.changes = false, nil
 	return err
+}
+
+// expiredCookie says whether the browser is to forget the cookie of an expired
+// session. Not after a while: the user may have signed in again since, and a late
+// response must not clear the newer cookie.
+func (s *Session) expiredCookie() bool {
+	return s.expiredAt != 0 && s.standing == absent && now().UnixMilli()-s.expiredAt < clearWithin.Milliseconds()
+}
+
+// clearWithin is how old news of an expiry may be.
+const clearWithin = 5 * time.Second
+
+// gone is the error of a change in a session that has ended.
+func (s *Session) gone() error {
+	if s.standing == refused {
+		return ErrSuperseded
+	}
+	return ErrRevoked
 }
 
 // upToDate says whether the token that a refresh is about to send is still the
@@ -233,18 +268,18 @@ func (s *Session) send(h http.Header) {
 	setCookie(h, s.m.cfg.Cookie.cookie(s.m.seal(s.token), age))
 }
 
-// clear makes the browser forget the cookie and, after SignOut, what else the
-// configuration says.
-func (s *Session) clear(h http.Header) {
-	setCookie(h, s.m.cfg.Cookie.cookie("", -1))
-	if !s.signedOut || len(s.m.cfg.ClearSiteData) == 0 {
-		return
-	}
-	quoted := make([]string, 0, len(s.m.cfg.ClearSiteData))
+// clearSiteData makes the browser forget what the configuration says, after a
+// SignOut. A new session's cookie has to survive that.
+func (s *Session) clearSiteData(h http.Header) {
+	var quoted []string
 	for _, data := range s.m.cfg.ClearSiteData {
-		quoted = append(quoted, strconv.Quote(data))
+		if s.cookie != sendCookie || data != "cookies" && data != "*" {
+			quoted = append(quoted, strconv.Quote(data))
+		}
 	}
-	h.Set("Clear-Site-Data", strings.Join(quoted, ", "))
+	if len(quoted) > 0 {
+		h.Set("Clear-Site-Data", strings.Join(quoted, ", "))
+	}
 }
 
 // addVary tells caches that the response depends on the session, also where it
@@ -337,6 +372,7 @@ func (s *Session) event(e Event) { s.events = append(s.events, e) }
 func (s *Session) unlock(ctx context.Context) {
 	events := s.events
 	s.events = nil
+	s.shown.Store(s.rec)
 	s.mu.Unlock()
 	for _, e := range events {
 		s.m.emit(ctx, s.req, e)

@@ -43,7 +43,8 @@ var errNoCookie = fmt.Errorf("%w: request came over plain HTTP", ErrNoSession)
 //
 // The user ID is valid UTF-8 without NUL of 1 to 1,024 bytes. SignIn returns
 // ErrCommitted after the first byte of the response, ErrLimit, ErrUnavailable,
-// or ErrRevoked if a pending session ended meanwhile; nothing has changed then.
+// or ErrRevoked if a pending session ended meanwhile. Nobody is signed in by it
+// then; only what the limit ended stays ended.
 func (s *Session) SignIn(ctx context.Context, userID string, opts SignInOptions) error {
 	if s == nil {
 		return ErrNoSession
@@ -88,6 +89,10 @@ func (s *Session) issuable() error {
 	switch {
 	case s.committed:
 		return ErrCommitted
+	case s.standing == unavailable:
+		return ErrUnavailable // the old session might stay behind, alive
+	case s.pendingEnded:
+		return ErrRevoked // the first factor was in it: fails closed
 	case s.m.cfg.plainHTTP(s.req):
 		return errNoCookie
 	}
@@ -103,7 +108,7 @@ func (s *Session) authenticateAgain(ctx context.Context, opts SignInOptions) err
 			return ErrSuperseded
 		}
 		now := now()
-		r.replaceSecret(fresh, now, true)
+		r.replaceSecret(fresh, now, !s.issued)
 		r.PreviousReads, r.PreviousUntil = false, now.Add(s.m.cfg.RotationGrace)
 		s.authenticate(r, opts, now)
 		return nil
@@ -165,6 +170,9 @@ func (s *Session) begin(ctx context.Context, userID string, opts SignInOptions) 
 	if err != nil {
 		return s.undo(ctx, rec.ID, err)
 	}
+	for _, id := range evicted {
+		s.event(Event{Kind: EventRevoked, SessionID: id, UserID: userID, Err: ErrLimit})
+	}
 	if old != nil {
 		if rec, err = s.retire(ctx, old, rec, carry, changes); err != nil {
 			return err
@@ -179,9 +187,6 @@ func (s *Session) begin(ctx context.Context, userID string, opts SignInOptions) 
 	s.route(opts.Header)
 	if !carry {
 		s.event(Event{Kind: EventSignedOut, SessionID: old.ID, UserID: old.UserID})
-	}
-	for _, id := range evicted {
-		s.event(Event{Kind: EventRevoked, SessionID: id, UserID: userID, Err: ErrLimit})
 	}
 	s.happened(EventCreated)
 	s.happened(EventSignedIn)
@@ -286,7 +291,7 @@ func (s *Session) Rotate(ctx context.Context) error {
 			return ErrSuperseded
 		}
 		now := now()
-		r.replaceSecret(fresh, now, true)
+		r.replaceSecret(fresh, now, !s.issued)
 		r.PreviousReads, r.PreviousUntil = false, now.Add(s.m.cfg.RotationGrace)
 		return nil
 	})

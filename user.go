@@ -91,7 +91,7 @@ func (m *Manager) Revoke(ctx context.Context, userID, id string) error {
 	case r.UserID != userID || r.State == StateMoved || m.cfg.expired(r, now()):
 		return ErrNotFound
 	}
-	if err := m.store.Delete(d, id); err != nil {
+	if err := insist(func() error { return m.store.Delete(d, id) }); err != nil {
 		return m.unavailable(d, "revoke", id, err)
 	}
 	m.emit(ctx, nil, Event{Kind: EventRevoked, SessionID: id, UserID: userID})

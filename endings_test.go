@@ -1,0 +1,201 @@
+package session_test
+
+import (
+	"context"
+	"net/http"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/updateage/session"
+	"github.com/updateage/session/memstore"
+)
+
+// What must not happen around the end of a session: a login replaced by another
+// site's request or by a late response, a value lost in silence, a second factor
+// skipped, a request that waits for itself.
+
+// pxAsking is a store, or a logger below one, that asks who the user is.
+type pxAsking struct{ *memstore.Store }
+
+func (a pxAsking) Update(ctx context.Context, r *session.Record, version uint64) error {
+	_ = session.FromContext(ctx).UserID()
+	return a.Store.Update(ctx, r, version)
+}
+
+func TestStoreMayAskForTheSession(t *testing.T) {
+	m := pxManager(t, pxAsking{&memstore.Store{}}, session.Config{})
+	pxSent(t, pxDo(m, pxSignIn(t, m, "alice"), func(_ http.ResponseWriter, r *http.Request, s *session.Session) {
+		pxOK(t, "Rotate", s.Rotate(r.Context()))
+	}))
+}
+
+func TestUserIsKnownWhileTheStoreIsBusy(t *testing.T) {
+	store := pxFaulty()
+	m := pxManager(t, store, session.Config{})
+	cookie := pxSignIn(t, m, "alice")
+	pxDo(m, cookie, func(_ http.ResponseWriter, r *http.Request, s *session.Session) {
+		store.before = func(context.Context, pxOp) error {
+			if user := s.UserID(); user != "alice" {
+				t.Errorf("during the write the user is %q", user)
+			}
+			return nil
+		}
+		pxOK(t, "Rotate", s.Rotate(r.Context()))
+	})
+}
+
+// The browser withheld the Lax cookie from another site's POST. Nothing in the
+// answer may replace or clear it.
+func TestAnotherSiteCannotSignOut(t *testing.T) {
+	m := pxManager(t, &memstore.Store{}, session.Config{})
+	post := func(r *http.Request) {
+		r.Method = http.MethodPost
+		r.Header.Set("Sec-Fetch-Site", "cross-site")
+		r.Header.Set("Sec-Fetch-Mode", "navigate")
+		r.Header.Set("Sec-Fetch-Dest", "document")
+	}
+	pxNoCookie(t, pxDo(m, "", func(_ http.ResponseWriter, r *http.Request, s *session.Session) {
+		pxOK(t, "SignOut", s.SignOut(r.Context()))
+		pxIs(t, "Set", pxName.Set(s, "goodbye"), session.ErrCrossSite)
+		pxOK(t, "SignOut again", s.SignOut(r.Context()))
+	}, post))
+}
+
+// The handler counts attempts in the session, and takes no notice that it ended.
+func TestRevokedSecondFactorStaysRevoked(t *testing.T) {
+	m := pxManager(t, &memstore.Store{}, session.Config{})
+	pending := pxSignInWith(t, m, "", "alice", session.SignInOptions{Pending: true})
+	pxNoCookie(t, pxDo(m, pending, func(w http.ResponseWriter, r *http.Request, s *session.Session) {
+		_, err := m.RevokeAll(r.Context(), "alice")
+		pxOK(t, "RevokeAll", err)
+		_ = pxCount.Update(r.Context(), s, func(n int) (int, error) { return n + 1, nil })
+		pxIs(t, "SignIn", s.SignIn(r.Context(), "alice", session.SignInOptions{}), session.ErrRevoked)
+	}))
+}
+
+func TestValueThatWasSetIsNeverLostInSilence(t *testing.T) {
+	m := pxManager(t, &memstore.Store{}, session.Config{})
+	cookie := pxSignIn(t, m, "alice")
+	res := pxDo(m, cookie, func(w http.ResponseWriter, r *http.Request, s *session.Session) {
+		pxOK(t, "Set", pxName.Set(s, "x"))
+		_, err := m.RevokeAll(r.Context(), "alice")
+		pxOK(t, "RevokeAll", err)
+		_ = pxCount.Update(r.Context(), s, func(n int) (int, error) { return n + 1, nil })
+	})
+	if res.StatusCode != http.StatusUnauthorized {
+		t.Errorf("got %s, want 401", res.Status)
+	}
+}
+
+func TestUpdateWithinUpdateEnds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := pxManager(t, &memstore.Store{}, session.Config{})
+		pxDo(m, pxSignIn(t, m, "alice"), func(_ http.ResponseWriter, r *http.Request, s *session.Session) {
+			other := session.Key[int]("other")
+			err := pxCount.Update(r.Context(), s, func(n int) (int, error) {
+				time.Sleep(time.Second)
+				return n + 1, other.Update(r.Context(), s, func(n int) (int, error) { return n + 1, nil })
+			})
+			pxIs(t, "Update", err, session.ErrUnavailable)
+		})
+	})
+}
+
+// Of two secrets made by one request only the last is sent: what a thief has is
+// the one before both.
+func TestReplayIsKnownAfterTwoRotationsInOneRequest(t *testing.T) {
+	for _, due := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			events := &pxEvents{}
+			m := pxManager(t, &memstore.Store{}, session.Config{RotateEvery: time.Hour, OnEvent: events.hook})
+			stolen := pxSignIn(t, m, "alice")
+			if due {
+				time.Sleep(2 * time.Hour)
+			}
+			pxDo(m, stolen, func(_ http.ResponseWriter, r *http.Request, s *session.Session) {
+				if !due {
+					pxOK(t, "Rotate", s.Rotate(r.Context()))
+				}
+				pxOK(t, "Rotate", s.Rotate(r.Context()))
+			})
+			time.Sleep(time.Minute)
+			events.take()
+			pxDo(m, stolen, pxRead)
+			if got := events.take(); len(got) == 0 || got[0].Kind != session.EventReplayed {
+				t.Errorf("periodic %t: got events %v, want a replay", due, got)
+			}
+		})
+	}
+}
+
+// A long poll began with an expired cookie; the user signs in while it waits.
+func TestLateResponseDoesNotClearTheLogin(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := pxManager(t, &memstore.Store{}, session.Config{ExpiresIn: time.Hour})
+		expired := pxSignIn(t, m, "alice")
+		time.Sleep(2 * time.Hour)
+		pxNoCookie(t, pxDo(m, expired, func(http.ResponseWriter, *http.Request, *session.Session) {
+			time.Sleep(25 * time.Second)
+		}))
+	})
+}
+
+func TestExpiredCookieBesideARefusedOneStays(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := pxManager(t, &memstore.Store{}, session.Config{})
+		expired := pxSignInWith(t, m, "", "alice", session.SignInOptions{Forget: true})
+		time.Sleep(25 * time.Hour)
+		wrong := "__Host-session=" + pxID(pxSignIn(t, m, "bob")) + strings.Repeat("A", 40)
+		pxNoCookie(t, pxDo(m, expired+"; "+wrong, pxRead))
+	})
+}
+
+func TestSignOutClearsSiteDataAlsoWithAMessage(t *testing.T) {
+	m := pxManager(t, &memstore.Store{}, session.Config{ClearSiteData: []string{"cache", "cookies"}})
+	for message, want := range map[bool]string{false: `"cache", "cookies"`, true: `"cache"`} {
+		res := pxDo(m, pxSignIn(t, m, "alice"), func(_ http.ResponseWriter, r *http.Request, s *session.Session) {
+			pxOK(t, "SignOut", s.SignOut(r.Context()))
+			if message {
+				pxOK(t, "Set", pxName.Set(s, "goodbye"))
+			}
+		})
+		if got := res.Header.Get("Clear-Site-Data"); got != want {
+			t.Errorf("message %t: got Clear-Site-Data %s, want %s", message, got, want)
+		}
+	}
+}
+
+// Sessions that a shorter lifetime has ended are in the store still.
+func TestSessionsEndedByConfigurationCostNoLiveOne(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := &memstore.Store{}
+		long := pxManager(t, store, session.Config{ExpiresIn: 30 * 24 * time.Hour, MaxSessions: 2})
+		pxSignIn(t, long, "alice")
+		time.Sleep(36 * time.Hour)
+		short := pxManager(t, store, session.Config{ExpiresIn: 24 * time.Hour, MaxSessions: 2})
+		live := pxSignIn(t, short, "alice")
+		pxSignIn(t, short, "alice")
+		if user := pxUser(short, live); user != "alice" {
+			t.Errorf("the live session is of %q, want alice", user)
+		}
+	})
+}
+
+// The load failed and the store is back: the old session could not be ended, so
+// that a new one would stand beside it.
+func TestSignInNeedsTheStoreAtLoad(t *testing.T) {
+	store := pxFaulty()
+	m := pxManager(t, store, session.Config{})
+	cookie := pxSignIn(t, m, "alice")
+	store.before = func(_ context.Context, op pxOp) error {
+		if op.name == "Load" {
+			return errStoreDown
+		}
+		return nil
+	}
+	pxNoCookie(t, pxServe(m.Optional(pxFunc(func(_ http.ResponseWriter, r *http.Request, s *session.Session) {
+		pxIs(t, "SignIn", s.SignIn(r.Context(), "bob", session.SignInOptions{}), session.ErrUnavailable)
+	})), cookie))
+}
