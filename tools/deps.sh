@@ -11,6 +11,9 @@ needed() {
 	cat <<-'EOF'
 		gcc                     gcc libc6-dev
 		chromium,google-chrome  chromium
+		redis-server            redis-server
+		redis-cli               redis-tools
+		python3                 python3
 	EOF
 }
 

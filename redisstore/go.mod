@@ -1,0 +1,17 @@
+module github.com/updateage/session/redisstore
+
+go 1.25
+
+require (
+	github.com/redis/go-redis/v9 v9.22.0
+	github.com/updateage/session v0.0.0
+)
+
+require (
+	github.com/cespare/xxhash/v2 v2.3.0 // indirect
+	github.com/gorilla/securecookie v1.1.2 // indirect
+	go.uber.org/atomic v1.11.0 // indirect
+	golang.org/x/sys v0.30.0 // indirect
+)
+
+replace github.com/updateage/session => ../
