@@ -125,7 +125,7 @@ func (s *Session) Token() (t Token, ok bool) {
 
 // Commit stores the changed values now. It needs no call: the first byte of the
 // response commits. The client hanging up does not stop it. Errors are those of
-// Config.ErrorHandler; the changes then stay pending.
+// Config.ErrorHandler; the changes then stay pending, unless the session has ended.
 func (s *Session) Commit(ctx context.Context) error {
 	if s == nil {
 		return ErrNoSession
@@ -134,7 +134,9 @@ func (s *Session) Commit(ctx context.Context) error {
 	defer d.end()
 	s.mu.Lock()
 	defer s.unlock(ctx)
-	return s.commit(d)
+	err := s.commit(d)
+	s.unsaved = false // or the caller knows now
+	return err
 }
 
 // SignOut ends the session at once and expires the cookie. What was set before
