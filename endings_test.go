@@ -199,3 +199,28 @@ func TestSignInNeedsTheStoreAtLoad(t *testing.T) {
 		pxIs(t, "SignIn", s.SignIn(r.Context(), "bob", session.SignInOptions{}), session.ErrUnavailable)
 	})), cookie))
 }
+
+// The form was sent twice, or the first reply was lost: both sign-ins carry the
+// visitor's token, and both have the cart. Another user's has not, nor has one
+// that knows no more than the ID.
+func TestSignInSentTwiceKeepsTheCart(t *testing.T) {
+	for _, row := range []struct{ name, user, secret, want string }{
+		{"the same user", "alice", "", "cart"},
+		{"another user", "bob", "", "none"},
+		{"somebody who saw the ID", "alice", strings.Repeat("A", 40), "none"},
+	} {
+		m := pxManager(t, &memstore.Store{}, session.Config{})
+		visitor := pxAnonymous(t, m, "cart")
+		first := pxSignInWith(t, m, visitor, "alice", session.SignInOptions{})
+		if row.secret != "" {
+			visitor = "__Host-session=" + pxID(visitor) + row.secret
+		}
+		second := pxSignInWith(t, m, visitor, row.user, session.SignInOptions{})
+		if got := pxGet(m, second, pxName); got != row.want {
+			t.Errorf("%s: got %q, want %q", row.name, got, row.want)
+		}
+		if got := pxGet(m, first, pxName); got != "cart" {
+			t.Errorf("%s: the first session has %q, want cart", row.name, got)
+		}
+	}
+}

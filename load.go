@@ -91,8 +91,11 @@ func (s *Session) try(ctx context.Context, t token) error {
 	case reason != nil:
 		s.refuse()
 		s.reject(ctx, rec.ID, reason)
-		if reason == errLate {
+		switch {
+		case reason == errLate:
 			s.also = append(s.also, rec) // it may not read, but its user may sign out
+		case reason == errMoved && sameHash(t.hash(), rec.TokenHash):
+			s.successor = rec.Method
 		}
 	case s.m.cfg.expired(rec, now):
 		return s.expire(ctx, rec)
@@ -192,7 +195,7 @@ func (s *Session) revoke(ctx context.Context, rec *Record, reason error) error {
 func (s *Session) expire(ctx context.Context, rec *Record) error {
 	d := detach(ctx)
 	defer d.end()
-	err := s.m.store.Update(d, tombstone(rec), rec.Version)
+	err := s.m.store.Update(d, tombstone(rec, ""), rec.Version)
 	if err == nil {
 		err = s.m.store.Delete(d, rec.ID)
 	}

@@ -95,7 +95,8 @@ type Record struct {
 	// Persistent says that the cookie outlives the browser.
 	Persistent bool
 
-	// Method is how the user authenticated, in the application's words.
+	// Method is how the user authenticated, in the application's words. In
+	// StateMoved it is the ID of the session that took the place of this one.
 	Method string
 	// Level is the assurance level of that authentication.
 	Level Level

@@ -31,7 +31,9 @@ type Session struct {
 	changes []Change   // of values, not yet stored
 	token   token      // the request's, or the new one
 	also    []*Record  // further sessions that this request may end
-	events  []Event    // to be told once mu is free
+	// successor is the ID of the session that replaced the request's own.
+	successor string
+	events    []Event // to be told once mu is free
 
 	expiredAt    int64 // when a cookie of an expired session was seen, in milliseconds; 0: never
 	standing     standing

@@ -157,7 +157,10 @@ func (s *Session) begin(ctx context.Context, userID string, opts SignInOptions) 
 	if opts.Pending {
 		rec.State = StatePending
 	}
-	if old != nil && carry {
+	switch {
+	case old == nil:
+		rec.Values = s.inherited(ctx, userID)
+	case carry:
 		rec.Persistent, rec.Values = old.Persistent, old.Values
 	}
 	values, err := rec.Values.Apply(changes)
@@ -193,12 +196,27 @@ func (s *Session) begin(ctx context.Context, userID string, opts SignInOptions) 
 	return nil
 }
 
+// inherited returns the values for a sign-in that comes a second time with the
+// visitor's token, because the form was sent twice or the first reply was lost.
+// The first one took the values along; they are this user's, who has just
+// authenticated.
+func (s *Session) inherited(ctx context.Context, userID string) Values {
+	if s.successor == "" {
+		return ""
+	}
+	rec, err := s.m.store.Load(ctx, s.successor)
+	if err != nil || rec.UserID != userID || rec.State != StateSignedIn || s.m.cfg.expired(rec, now()) {
+		return ""
+	}
+	return rec.Values
+}
+
 // retire puts a tombstone in the place of the old record. If other requests
 // wrote to it since it was read, their values are merged into the new one first,
 // so that nothing they were told is stored gets lost.
 func (s *Session) retire(ctx context.Context, old, rec *Record, carry bool, changes []Change) (*Record, error) {
 	for attempt := 0; ; attempt++ {
-		tomb := tombstone(old)
+		tomb := tombstone(old, rec.ID)
 		err := insist(func() error { return s.m.store.Update(ctx, tomb, old.Version) })
 		if err == nil {
 			return rec, nil
@@ -248,9 +266,9 @@ func (s *Session) follow(ctx context.Context, old **Record, rec *Record, carry b
 	return &next, err
 }
 
-// tombstone is what remains of a replaced session.
-func tombstone(r *Record) *Record {
-	t := &Record{ID: r.ID, UserID: r.UserID, State: StateMoved, TokenHash: r.TokenHash, CreatedAt: r.CreatedAt}
+// tombstone is what remains of a session that was replaced by another one.
+func tombstone(r *Record, successor string) *Record {
+	t := &Record{ID: r.ID, UserID: r.UserID, State: StateMoved, TokenHash: r.TokenHash, CreatedAt: r.CreatedAt, Method: successor}
 	t.UpdatedAt, t.Version = now(), newVersion()
 	t.ExpiresAt = t.UpdatedAt.Add(movedExpiresIn)
 	return t
