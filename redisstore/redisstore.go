@@ -68,6 +68,11 @@ type Options struct {
 	// It is less than Timeout and than the client's ReadTimeout.
 	WaitTimeout time.Duration
 
+	// Heartbeat is how often Follow makes sure of each server, 1 second if zero.
+	// One that is silent for three is not trusted: so long can a session that
+	// was revoked elsewhere stay in a cache while the network fails.
+	Heartbeat time.Duration
+
 	// Logger gets warnings about the server and the client. nil: slog.Default().
 	Logger *slog.Logger
 }
@@ -84,8 +89,9 @@ const (
 var ErrNotConfirmed = errors.New("redisstore: not confirmed by replicas")
 
 // Store is a [session.Store] in Redis. It also implements
-// [session.LimitedCreator] and [session.Patcher]. There is nothing to sweep:
-// every key expires. It is safe for concurrent use; its zero value is not usable.
+// [session.LimitedCreator], [session.Patcher] and [session.Feed]. There is nothing
+// to sweep: every key expires. It is safe for concurrent use; its zero value is
+// not usable.
 type Store struct {
 	client  redis.UniversalClient
 	cluster *redis.ClusterClient // the client, if it is one; otherwise nil
@@ -94,6 +100,8 @@ type Store struct {
 
 	replicas    int // that confirm revocations
 	waitTimeout time.Duration
+	heartbeat   time.Duration // of Follow
+	log         *slog.Logger
 
 	reloaded atomic.Int64 // when the slots were last asked for, ns since 1970
 	owners   owners
@@ -128,6 +136,7 @@ func New(client redis.UniversalClient, opts *Options) (*Store, error) {
 	s := &Store{
 		client: client, prefix: o.KeyPrefix + ":{", timeout: o.Timeout,
 		replicas: o.ReplicasToConfirm, waitTimeout: o.WaitTimeout,
+		heartbeat: o.Heartbeat, log: o.Logger,
 	}
 	s.cluster, _ = client.(*redis.ClusterClient)
 	return s, nil
@@ -142,6 +151,9 @@ func (o *Options) fill() {
 	}
 	if o.WaitTimeout == 0 {
 		o.WaitTimeout = min(defaultWaitTimeout, o.Timeout/2)
+	}
+	if o.Heartbeat == 0 {
+		o.Heartbeat = defaultHeartbeat
 	}
 	if o.Logger == nil {
 		o.Logger = slog.Default()
@@ -163,6 +175,9 @@ func (o *Options) check() (err error) {
 	}
 	if o.WaitTimeout < 0 || o.WaitTimeout >= o.Timeout {
 		err = errors.Join(err, fmt.Errorf("WaitTimeout %v is not between 0 and Timeout", o.WaitTimeout))
+	}
+	if o.Heartbeat < 0 {
+		err = errors.Join(err, fmt.Errorf("negative Heartbeat %v", o.Heartbeat))
 	}
 	return err
 }
