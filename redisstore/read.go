@@ -29,11 +29,12 @@ func (s *Store) Load(ctx context.Context, id string) (*session.Record, error) {
 		return s.client.Get(ctx, key).Bytes()
 	})
 	switch {
+	case err == nil: // first: HasErrorPrefix takes its time even for none
 	case errors.Is(err, redis.Nil):
 		return nil, session.ErrNotFound
 	case redis.HasErrorPrefix(err, "WRONGTYPE"):
 		return nil, fmt.Errorf("redisstore: load session: %v: %w", err, session.ErrUnreadable)
-	case err != nil:
+	default:
 		return nil, fmt.Errorf("redisstore: load session: %w", err)
 	}
 	// The ID as it stands in the key: the caller's may be cut out of a token,
