@@ -159,6 +159,11 @@ type Cookie struct {
 	Insecure bool
 	// Partitioned keeps a cookie of an embedded site apart for each embedding one (CHIPS).
 	Partitioned bool
+	// Absolute makes the cookie of a remembered session last until the
+	// session's absolute end, for gateways that do not pass on the cookie of a
+	// refresh. It prolongs no session: the server ends it ExpiresIn after its
+	// last refresh all the same.
+	Absolute bool
 
 	// Keys seal the cookie's value with an HMAC, so that forged tokens never
 	// reach the store. The first key seals, all open; put a new one in front to

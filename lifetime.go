@@ -1,6 +1,9 @@
 package session
 
-import "time"
+import (
+	"context"
+	"time"
+)
 
 // When a session ends and when it is refreshed. The policy a session was made
 // with lives in its record; what is in force is the stricter of record and
@@ -70,6 +73,15 @@ func (c *Config) nextRefresh(r *Record) time.Time {
 	}
 	return r.UpdatedAt.Add(age)
 }
+
+// WithoutRefresh returns a context for requests that are not the user's doing,
+// such as a page that polls: given to Handler, it neither refreshes the session
+// nor changes its secret, so that the session of a user who has left expires.
+func WithoutRefresh(ctx context.Context) context.Context {
+	return context.WithValue(ctx, withoutRefresh{}, true)
+}
+
+type withoutRefresh struct{}
 
 // refreshDue says whether a request at now refreshes the session.
 func (c *Config) refreshDue(r *Record, now time.Time) bool {

@@ -207,6 +207,7 @@ func (s *Session) expire(ctx context.Context, rec *Record) error {
 		// Expired it is either way; what is left of it frees itself.
 		_ = s.m.unavailable(d, "delete expired", rec.ID, err)
 	}
+	s.expired = true
 	if s.cookies {
 		s.expiredAt = now().UnixMilli()
 	}
@@ -220,7 +221,7 @@ func (s *Session) expire(ctx context.Context, rec *Record) error {
 // valid, and the next request tries again.
 func (s *Session) maintain(ctx context.Context) {
 	due := s.due(now())
-	if due == nil {
+	if due == nil || ctx.Value(withoutRefresh{}) != nil {
 		return
 	}
 	d := detach(ctx)

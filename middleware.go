@@ -25,7 +25,7 @@ import (
 // its session as long as it likes.
 
 // Manager finds, keeps and ends sessions. Create it with New; it is safe for
-// concurrent use and never changes.
+// concurrent use, and its configuration never changes.
 type Manager struct {
 	cfg     Config
 	store   Store
@@ -33,6 +33,7 @@ type Manager struct {
 	patcher Patcher
 	sweeper Sweeper
 	sealer  sealer
+	live    *watchers
 }
 
 // New returns a Manager that keeps sessions in store. The error joins every
@@ -49,6 +50,7 @@ func New(store Store, cfg Config) (*Manager, error) {
 	m.limiter, _ = store.(LimitedCreator)
 	m.patcher, _ = store.(Patcher)
 	m.sweeper, _ = store.(Sweeper)
+	m.live = newWatchers(m)
 	m.sealer = newSealer(m.cfg.Cookie.Keys)
 	return m, nil
 }
@@ -180,6 +182,8 @@ var (
 	ErrUnavailable = errors.New("session: store is unavailable")
 	// ErrNoSession reports that there is no session: outside Handler, or where a signed-in user is needed.
 	ErrNoSession = errors.New("session: no session")
+	// ErrExpired reports that the request's session had expired.
+	ErrExpired = errors.New("session: session has expired")
 	// ErrCommitted reports a change after the first byte of the response.
 	ErrCommitted = errors.New("session: response has begun")
 	// ErrSuperseded reports a change by a request whose token is refused, such
@@ -209,6 +213,7 @@ func Status(err error) int {
 		{context.Canceled, statusClientClosed},
 		{ErrFull, http.StatusServiceUnavailable},
 		{ErrNoSession, http.StatusUnauthorized},
+		{ErrExpired, http.StatusUnauthorized},
 		{ErrRevoked, http.StatusUnauthorized},
 		{ErrNotFound, http.StatusNotFound},
 		{ErrNotFresh, http.StatusForbidden},

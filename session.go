@@ -45,6 +45,7 @@ type Session struct {
 	undelivered  bool // nobody has the new token yet
 	tokenReady   bool // Token may be asked for it
 	signedOut    bool
+	expired      bool // a token was of a session that has expired
 	ambiguous    bool // the request has tokens of several sessions
 	issued       bool // the current secret was made by this request
 	pendingEnded bool // a session that waited for the second factor has ended
@@ -107,6 +108,31 @@ func (s *Session) record() *Record {
 		return nil
 	}
 	return s.shown.Load()
+}
+
+// Err says why there is no session: ErrExpired if the request's had expired and
+// the store still knew it, ErrRevoked if it ended while the request was running,
+// ErrSuperseded if the token is refused, ErrUnavailable inside Optional, else
+// ErrNoSession. It is nil if there is a session.
+func (s *Session) Err() error {
+	if s == nil {
+		return ErrNoSession
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.rec != nil:
+		return nil
+	case s.standing == unavailable:
+		return ErrUnavailable
+	case s.standing == refused:
+		return ErrSuperseded
+	case s.standing == ended:
+		return ErrRevoked
+	case s.expired && !s.signedOut:
+		return ErrExpired
+	}
+	return ErrNoSession
 }
 
 // Token returns the session's token for a client that keeps it itself: once,
@@ -266,7 +292,11 @@ func (s *Session) upToDate(ctx context.Context) bool {
 func (s *Session) send(h http.Header) {
 	age := 0 // ends with the browser
 	if s.rec.Persistent {
-		left := time.Until(s.m.cfg.end(s.rec))
+		end := s.m.cfg.end(s.rec)
+		if s.m.cfg.Cookie.Absolute && s.rec.State == StateSignedIn {
+			end = s.m.cfg.absoluteEnd(s.rec)
+		}
+		left := time.Until(end)
 		age = int(min(max(left.Round(time.Second)/time.Second, 1), maxAge))
 	}
 	setCookie(h, s.m.cfg.Cookie.cookie(s.m.seal(s.token), age))

@@ -160,6 +160,9 @@ func wantSame[Interface any](t *testing.T, name string, c, inner session.Store) 
 	}
 }
 
+// feedless is a store with none of the capabilities.
+type feedless struct{ session.Store }
+
 func TestNewRefuses(t *testing.T) {
 	good := newServer().connect()
 	tests := []struct {
@@ -168,7 +171,7 @@ func TestNewRefuses(t *testing.T) {
 		opts  cachestore.Options
 		want  []string
 	}{
-		{"a store without a feed", memstore.New(memstore.Options{}), cachestore.Options{}, []string{"*memstore.Store has no session.Feed"}},
+		{"a store without a feed", feedless{memstore.New(memstore.Options{})}, cachestore.Options{}, []string{"cachestore_test.feedless has no session.Feed"}},
 		{"no store", nil, cachestore.Options{}, []string{"<nil> has no session.Feed"}},
 		{"negative options", good, cachestore.Options{MaxRecords: -1, MaxAge: -1}, []string{"MaxRecords is -1", "MaxAge is -1ns"}},
 	}

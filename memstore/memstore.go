@@ -33,8 +33,8 @@ type Options struct {
 }
 
 // Store is a [session.Store] in memory. It also implements
-// [session.LimitedCreator], [session.Patcher] and [session.Sweeper]. Its zero
-// value is an empty store without a bound. It is safe for concurrent use and
+// [session.LimitedCreator], [session.Patcher], [session.Sweeper] and [session.Feed].
+// Its zero value is an empty store without a bound. It is safe for concurrent use and
 // must not be copied after first use.
 //
 // Locks are taken in one order: the user's shard, then the session's. Whatever
@@ -46,6 +46,8 @@ type Store struct {
 
 	seedOnce sync.Once
 	seed     maphash.Seed // set by seedOnce
+
+	feed feed
 
 	max  int64        // 0: no bound
 	size atomic.Int64 // records held

@@ -46,6 +46,7 @@ func (s *Store) discard(id string, now int64) bool {
 		return false
 	}
 	s.size.Add(-1)
+	s.feed.tell(r.ID)
 	return r.ExpiresAt.UnixMilli() > now
 }
 

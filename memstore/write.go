@@ -106,6 +106,7 @@ func (s *Store) Update(ctx context.Context, r *session.Record, version uint64) e
 	own := replacement(old, r)
 	sh.put(own)
 	u.move(old, own)
+	s.feed.tell(own.ID)
 	return nil
 }
 
@@ -151,6 +152,7 @@ func (s *Store) Patch(ctx context.Context, id string, changes []session.Change, 
 	own := *e.record
 	own.Values, own.Version = values, version
 	sh.put(&own)
+	s.feed.tell(own.ID)
 	return nil
 }
 
@@ -180,5 +182,6 @@ func (s *Store) remove(u *userShard, id string, cutoff int64) bool {
 	}
 	s.size.Add(-1)
 	u.drop(r)
+	s.feed.tell(r.ID)
 	return true
 }
