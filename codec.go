@@ -79,40 +79,47 @@ func (r *Record) AppendBinary(b []byte) ([]byte, error) {
 }
 
 // ParseRecord decodes the record with the given ID from the record format. The
-// error wraps ErrUnreadable.
-func ParseRecord(id string, data []byte) (*Record, error) {
-	if len(data) < recordHead || data[0] != recordFormat {
+// strings of the record are cut out of a copy of data, or out of data itself if
+// that is a string. The error wraps ErrUnreadable.
+func ParseRecord[T []byte | string](id string, data T) (*Record, error) {
+	var head [recordHead]byte
+	if copy(head[:], data) < recordHead || head[0] != recordFormat {
 		return nil, fmt.Errorf("session: decode record %s: unknown format: %w", id, ErrUnreadable)
 	}
-	metaEnd := recordHead + int(binary.BigEndian.Uint16(data[132:]))
-	if data[1] > byte(StateMoved) || data[2] > flagPersistent|flagPreviousReads || metaEnd > len(data) || !saneTimes(data[12:68]) {
+	rest := string(data[recordHead:])
+	meta := int(binary.BigEndian.Uint16(head[132:]))
+	if head[1] > byte(StateMoved) || head[2] > flagPersistent|flagPreviousReads || meta > len(rest) || !saneTimes(head[12:68]) {
 		return nil, fmt.Errorf("session: decode record %s: bad head: %w", id, ErrUnreadable)
 	}
-	r := &Record{
-		ID:              id,
-		State:           State(data[1]),
-		Persistent:      data[2]&flagPersistent != 0,
-		PreviousReads:   data[2]&flagPreviousReads != 0,
-		Level:           Level(data[3]),
-		Version:         binary.BigEndian.Uint64(data[4:]),
-		ExpiresAt:       decodeTime(data[12:]),
-		UpdatedAt:       decodeTime(data[20:]),
-		CreatedAt:       decodeTime(data[28:]),
-		AuthenticatedAt: decodeTime(data[36:]),
-		RotatedAt:       decodeTime(data[44:]),
-		PreviousUntil:   decodeTime(data[52:]),
-		ExpiresIn:       time.Duration(binary.BigEndian.Uint64(data[60:])) * time.Millisecond,
-		Values:          Values(data[metaEnd:]),
-	}
-	copy(r.TokenHash[:], data[68:])
-	copy(r.PreviousTokenHash[:], data[100:])
-	if !r.parseMeta(string(data[recordHead:metaEnd])) || !r.Values.check() {
+	r := parseHead(&head)
+	r.ID, r.Values = id, Values(rest[meta:])
+	if !r.parseMeta(rest[:meta]) || !r.Values.check() {
 		return nil, fmt.Errorf("session: decode record %s: bad lengths: %w", id, ErrUnreadable)
 	}
 	return r, nil
 }
 
-// parseMeta fills the strings from the meta part: one allocation holds them all.
+func parseHead(head *[recordHead]byte) *Record {
+	r := &Record{
+		State:           State(head[1]),
+		Persistent:      head[2]&flagPersistent != 0,
+		PreviousReads:   head[2]&flagPreviousReads != 0,
+		Level:           Level(head[3]),
+		Version:         binary.BigEndian.Uint64(head[4:]),
+		ExpiresAt:       decodeTime(head[12:]),
+		UpdatedAt:       decodeTime(head[20:]),
+		CreatedAt:       decodeTime(head[28:]),
+		AuthenticatedAt: decodeTime(head[36:]),
+		RotatedAt:       decodeTime(head[44:]),
+		PreviousUntil:   decodeTime(head[52:]),
+		ExpiresIn:       time.Duration(binary.BigEndian.Uint64(head[60:])) * time.Millisecond,
+	}
+	copy(r.TokenHash[:], head[68:])
+	copy(r.PreviousTokenHash[:], head[100:])
+	return r
+}
+
+// parseMeta fills the strings from the meta part.
 func (r *Record) parseMeta(meta string) bool {
 	for _, field := range [...]*string{&r.UserID, &r.IPAddress, &r.UserAgent, &r.DeviceID, &r.Method} {
 		if len(meta) < 2 {

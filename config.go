@@ -89,7 +89,9 @@ type Config struct {
 	TolerateReplay bool
 
 	// MaxSessions limits the signed-in sessions of one user. A further sign-in
-	// ends the one that expires soonest. 0: no limit.
+	// ends the one that expires soonest, as it was when it was last refreshed:
+	// after ExpiresIn was shortened, a session that this has ended may count
+	// until then. 0: no limit.
 	MaxSessions int
 	// RefuseOverLimit makes a sign-in beyond MaxSessions fail with ErrLimit instead.
 	RefuseOverLimit bool

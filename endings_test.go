@@ -168,16 +168,34 @@ func TestSignOutClearsSiteDataAlsoWithAMessage(t *testing.T) {
 }
 
 // Sessions that a shorter lifetime has ended are in the store still.
-func TestSessionsEndedByConfigurationCostNoLiveOne(t *testing.T) {
+func TestSessionsEndedByAShorterLifetimeKeepNobodyOut(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := &memstore.Store{}
-		long := pxManager(t, store, session.Config{ExpiresIn: 30 * 24 * time.Hour, MaxSessions: 2})
+		long := pxManager(t, store, session.Config{ExpiresIn: 30 * 24 * time.Hour, MaxSessions: 2, RefuseOverLimit: true})
 		pxSignIn(t, long, "alice")
 		time.Sleep(36 * time.Hour)
-		short := pxManager(t, store, session.Config{ExpiresIn: 24 * time.Hour, MaxSessions: 2})
-		live := pxSignIn(t, short, "alice")
+		short := pxManager(t, store, session.Config{ExpiresIn: 24 * time.Hour, MaxSessions: 2, RefuseOverLimit: true})
 		pxSignIn(t, short, "alice")
-		if user := pxUser(short, live); user != "alice" {
+		pxSignIn(t, short, "alice")
+		pxDo(short, "", func(_ http.ResponseWriter, r *http.Request, s *session.Session) {
+			pxIs(t, "SignIn with two live sessions", s.SignIn(r.Context(), "alice", session.SignInOptions{}), session.ErrLimit)
+		})
+	})
+}
+
+// Sessions that NotBefore has ended outlast, in the store, one that is not to be
+// remembered.
+func TestSessionsEndedByNotBeforeCostNoLiveOne(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var notBefore time.Time
+		m := pxManager(t, &memstore.Store{}, session.Config{MaxSessions: 2, NotBefore: func() time.Time { return notBefore }})
+		pxSignIn(t, m, "alice")
+		time.Sleep(time.Hour)
+		notBefore = time.Now()
+		time.Sleep(time.Hour)
+		live := pxSignInWith(t, m, "", "alice", session.SignInOptions{Forget: true})
+		pxSignIn(t, m, "alice")
+		if user := pxUser(m, live); user != "alice" {
 			t.Errorf("the live session is of %q, want alice", user)
 		}
 	})

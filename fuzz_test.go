@@ -314,6 +314,9 @@ func FuzzParseRecord(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
 		r, err := session.ParseRecord("id", data)
+		if same, sameErr := session.ParseRecord("id", string(data)); (err == nil) != (sameErr == nil) || err == nil && *same != *r {
+			t.Errorf("bytes are record %v and error %v, the same string is %v and %v", r, err, same, sameErr)
+		}
 		if err != nil {
 			if !errors.Is(err, session.ErrUnreadable) {
 				t.Errorf("error %v, want ErrUnreadable", err)

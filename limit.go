@@ -15,13 +15,27 @@ func (m *Manager) create(ctx context.Context, r *Record) (evicted []string, err 
 		return nil, insist(func() error { return m.store.Create(ctx, r) })
 	}
 	limit := Limit{Max: m.cfg.MaxSessions, Refuse: m.cfg.RefuseOverLimit}
-	before, err := m.purged(ctx, r.UserID)
 	switch {
-	case err != nil:
-		return nil, err
 	case m.limiter == nil:
-		return m.createAndEnforce(ctx, r, before, limit)
+		return m.createAndEnforce(ctx, r, limit)
+	case m.someEnded():
+		if _, _, err := m.purge(ctx, r.UserID); err != nil {
+			return nil, err
+		}
 	}
+	evicted, err = m.createLimited(ctx, r, limit)
+	if !errors.Is(err, ErrLimit) {
+		return evicted, err
+	}
+	// Some of those that keep the user out may have ended by a lifetime that was
+	// shortened since.
+	if _, purged, err := m.purge(ctx, r.UserID); err != nil || purged == 0 {
+		return nil, cmp.Or(err, ErrLimit)
+	}
+	return m.createLimited(ctx, r, limit)
+}
+
+func (m *Manager) createLimited(ctx context.Context, r *Record, limit Limit) (evicted []string, err error) {
 	err = insist(func() error {
 		evicted, err = m.limiter.CreateLimited(ctx, r, limit, now())
 		return err
@@ -29,11 +43,16 @@ func (m *Manager) create(ctx context.Context, r *Record) (evicted []string, err 
 	return evicted, err
 }
 
-// purged returns the user's sessions that count, after deleting those that have
-// ended by the configuration. The store knows ExpiresAt only: what NotBefore or a
-// shorter lifetime has ended must neither keep the user out nor cost him a live
-// session.
-func (m *Manager) purged(ctx context.Context, userID string) (live []*Record, err error) {
+// someEnded says whether NotBefore may have ended sessions that a store still
+// counts. One of them would outlast a live session that is not remembered, which
+// would have to make room.
+func (m *Manager) someEnded() bool {
+	return m.cfg.NotBefore != nil && now().Before(m.cfg.NotBefore().Add(m.cfg.MaxLifetime))
+}
+
+// purge deletes the user's sessions that have ended by the configuration, of
+// which the store knows nothing, and returns the others that count.
+func (m *Manager) purge(ctx context.Context, userID string) (live []*Record, purged int, err error) {
 	records, err := m.signedIn(ctx, userID)
 	for _, r := range records {
 		if !m.cfg.expired(r, now()) {
@@ -41,14 +60,19 @@ func (m *Manager) purged(ctx context.Context, userID string) (live []*Record, er
 			continue
 		}
 		if err := m.store.Delete(ctx, r.ID); err != nil {
-			return nil, err
+			return nil, purged, err
 		}
+		purged++
 	}
-	return live, err
+	return live, purged, err
 }
 
 // createAndEnforce is for stores that cannot enforce a limit at Create.
-func (m *Manager) createAndEnforce(ctx context.Context, r *Record, before []*Record, limit Limit) (evicted []string, err error) {
+func (m *Manager) createAndEnforce(ctx context.Context, r *Record, limit Limit) (evicted []string, err error) {
+	before, _, err := m.purge(ctx, r.UserID)
+	if err != nil {
+		return nil, err
+	}
 	if limit.Refuse && len(before) >= limit.Max {
 		return nil, ErrLimit
 	}

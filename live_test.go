@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -301,7 +300,6 @@ func TestLiveFollowsWhileSomebodyWatches(t *testing.T) {
 		feed := &weakFeed{Store: memstore.New(memstore.Options{})}
 		m := pxManager(t, feed, session.Config{})
 		cookie := pxSignIn(t, m, "alice")
-		before := runtime.NumGoroutine()
 		for range 3 {
 			handler := m.Handler(m.Live(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
 				synctest.Wait()
@@ -314,9 +312,6 @@ func TestLiveFollowsWhileSomebodyWatches(t *testing.T) {
 			if n := feed.followers.Load(); n != 0 {
 				t.Errorf("%d follow the feed after the request, want none", n)
 			}
-		}
-		if n := runtime.NumGoroutine(); n != before {
-			t.Errorf("%d goroutines, %d before", n, before)
 		}
 	})
 }

@@ -112,16 +112,27 @@ func validToken(s string) bool { return len(s) == tokenLen && isBase64URL(s) }
 // validID says whether s has the form of a session ID.
 func validID(s string) bool { return len(s) == idLen && isBase64URL(s) }
 
+// isBase64URL looks every character up, without a branch for each: those of a
+// token are random, and a branch on them is guessed wrong every other time.
 func isBase64URL(s string) bool {
+	var other byte
 	for i := range len(s) {
-		switch c := s[i]; {
-		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', c == '-', c == '_':
-		default:
-			return false
-		}
+		other |= notBase64URL[s[i]]
 	}
-	return true
+	return other == 0
 }
+
+// notBase64URL is 1 for every byte that is not in the alphabet. It never changes.
+var notBase64URL = func() (t [256]byte) {
+	const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+	for c := range t {
+		t[c] = 1
+	}
+	for _, c := range []byte(alphabet) {
+		t[c] = 0
+	}
+	return t
+}()
 
 // sameHash compares in constant time.
 func sameHash(a, b [sha256.Size]byte) bool { return subtle.ConstantTimeCompare(a[:], b[:]) == 1 }

@@ -128,15 +128,44 @@ func (v Values) check() bool {
 	if len(v) > maxValues {
 		return false
 	}
-	seen := make(map[string]struct{})
+	var keys uniqueKeys
 	for len(v) > 0 {
 		key, _, rest, ok := v.cut()
-		if _, twice := seen[key]; !ok || twice {
+		if !ok || !keys.add(key) {
 			return false
 		}
-		seen[key] = struct{}{}
 		v = rest
 	}
+	return true
+}
+
+// uniqueKeys are keys that are all different. Most sessions have a few, for which
+// a map would cost more than all the rest of a lookup's decoding.
+type uniqueKeys struct {
+	few  [8]string
+	n    int
+	many map[string]struct{} // those that few has no room for
+}
+
+// add adds a key, unless it is there already.
+func (u *uniqueKeys) add(key string) bool {
+	for _, known := range u.few[:u.n] {
+		if known == key {
+			return false
+		}
+	}
+	if u.n < len(u.few) {
+		u.few[u.n] = key
+		u.n++
+		return true
+	}
+	if _, known := u.many[key]; known {
+		return false
+	}
+	if u.many == nil {
+		u.many = make(map[string]struct{})
+	}
+	u.many[key] = struct{}{}
 	return true
 }
 

@@ -19,10 +19,16 @@ const (
 
 // ask asks Redis, each attempt within the store's time-out.
 func ask[T any](ctx context.Context, s *Store, attempt func(context.Context) (T, error)) (T, error) {
-	giveUp := time.Now().Add(patience)
+	var giveUp time.Time
 	for wait := firstWait; ; wait = min(2*wait, longWait) {
 		answer, err := askOnce(ctx, s, attempt)
-		if err == nil || !moving(err) || time.Now().After(giveUp) {
+		if err == nil || !moving(err) {
+			return answer, err
+		}
+		if giveUp.IsZero() {
+			giveUp = time.Now().Add(patience)
+		}
+		if time.Now().After(giveUp) {
 			return answer, err
 		}
 		if pause(ctx, wait) != nil {
@@ -36,7 +42,7 @@ func askOnce[T any](ctx context.Context, s *Store, attempt func(context.Context)
 		var nothing T
 		return nothing, err
 	}
-	bounded, cancel := context.WithTimeout(ctx, s.timeout)
+	bounded, cancel := s.bounds.within(ctx)
 	defer cancel()
 	answer, err := attempt(bounded)
 	if err != nil && ctx.Err() == nil {

@@ -46,12 +46,12 @@ func siteOn(t *testing.T, client redis.UniversalClient, o redisstore.Options) *s
 }
 
 func TestFaultServerKilledThatKeepsADiary(t *testing.T) {
-	server := startDurable(t)
-	client := tunedClient(t, server.addr)
+	server := servers.StartRedis(t, "--appendonly", "yes", "--appendfsync", "always")
+	client := tunedClient(t, server.Addr)
 	siteOn(t, client, redisstore.Options{}).endure(client, func() {
-		server.kill()
+		server.Kill()
 		time.Sleep(time.Second)
-		server.run()
+		server.Restart()
 	}).want(t, damage{})
 }
 

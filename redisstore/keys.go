@@ -1,6 +1,7 @@
 package redisstore
 
 import (
+	"strings"
 	"time"
 
 	"github.com/updateage/session"
@@ -55,20 +56,28 @@ func routed(r *session.Record) bool {
 }
 
 // validID says whether a session can have this ID. Any other is not looked up:
-// it comes from outside, and need not fit into a key.
+// it comes from outside, and might make the key of something else.
 func validID(id string) bool {
 	if len(id) != idLen {
 		return false
 	}
+	var other byte
 	for i := range len(id) {
-		switch c := id[i]; {
-		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', c == '-', c == '_':
-		default:
-			return false
+		other |= notInID[id[i]]
+	}
+	return other == 0
+}
+
+// notInID is 1 for every byte that is in no ID. It never changes. IDs are random:
+// branching on their characters would be guessed wrong every other time.
+var notInID = func() (t [256]byte) {
+	for c := range t {
+		if !strings.Contains("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_", string(rune(c))) {
+			t[c] = 1
 		}
 	}
-	return true
-}
+	return t
+}()
 
 // ttl returns the milliseconds a record has left, rounded up, by the clock that
 // its expiry was made with: the server's may differ. It is at least 1, because

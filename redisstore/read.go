@@ -25,8 +25,8 @@ func (s *Store) Load(ctx context.Context, id string) (*session.Record, error) {
 		return nil, session.ErrNotFound
 	}
 	key := s.sessionKey(id)
-	data, err := ask(ctx, s, func(ctx context.Context) ([]byte, error) {
-		return s.client.Get(ctx, key).Bytes()
+	data, err := ask(ctx, s, func(ctx context.Context) (string, error) {
+		return s.lookups.Get(ctx, key).Result()
 	})
 	switch {
 	case err == nil: // first: HasErrorPrefix takes its time even for none
@@ -104,7 +104,7 @@ func (s *Store) loadAll(ctx context.Context, userID string, ids []string) (recor
 		}
 		// One that cannot be read signs nobody in, and the others are to be
 		// shown all the same. DeleteUser deletes it with them.
-		if r, err := session.ParseRecord(id, []byte(value)); err == nil {
+		if r, err := session.ParseRecord(id, value); err == nil {
 			records = append(records, r)
 		}
 	}

@@ -68,6 +68,11 @@ type Options struct {
 	// It is less than Timeout and than the client's ReadTimeout.
 	WaitTimeout time.Duration
 
+	// Pipeline, if set, is what AutoPipeline of the client returned: lookups go
+	// through it, which puts those of requests that run at once into one write.
+	// docs/reliability.md says what that costs. The caller closes it.
+	Pipeline *redis.AutoPipeliner
+
 	// Heartbeat is how often Follow makes sure of each server, 1 second if zero.
 	// One that is silent for three is not trusted: so long can a session that
 	// was revoked elsewhere stay in a cache while the network fails.
@@ -94,9 +99,10 @@ var ErrNotConfirmed = errors.New("redisstore: not confirmed by replicas")
 // not usable.
 type Store struct {
 	client  redis.UniversalClient
+	lookups redis.Cmdable        // what Load asks
 	cluster *redis.ClusterClient // the client, if it is one; otherwise nil
 	prefix  string               // of keys, up to and including the brace
-	timeout time.Duration
+	bounds  bounds               // of attempts
 
 	replicas    int // that confirm revocations
 	waitTimeout time.Duration
@@ -134,11 +140,14 @@ func New(client redis.UniversalClient, opts *Options) (*Store, error) {
 		return nil, fmt.Errorf("redisstore: new store: %w", err)
 	}
 	s := &Store{
-		client: client, prefix: o.KeyPrefix + ":{", timeout: o.Timeout,
+		client: client, lookups: client, prefix: o.KeyPrefix + ":{", bounds: bounds{timeout: o.Timeout},
 		replicas: o.ReplicasToConfirm, waitTimeout: o.WaitTimeout,
 		heartbeat: o.Heartbeat, log: o.Logger,
 	}
 	s.cluster, _ = client.(*redis.ClusterClient)
+	if o.Pipeline != nil {
+		s.lookups = o.Pipeline
+	}
 	return s, nil
 }
 

@@ -203,6 +203,7 @@ func givenIsCopied(t *trial) {
 
 func cancelledChangesNothing(t *trial) {
 	r := t.create(newUser())
+	t.load(r.ID) // into whatever caches
 	cancelled := t.cancelled()
 	created := t.record(r.UserID)
 	_, loadErr := t.store.Load(cancelled, r.ID)

@@ -25,11 +25,15 @@ type Redis struct {
 }
 
 // StartRedis starts a Redis server with further arguments as on its command
-// line, and stops it at the end of the test. It keeps nothing on disk.
+// line, and stops it at the end of the test. It keeps nothing on disk, unless the
+// arguments say so.
 func StartRedis(tb testing.TB, args ...string) *Redis {
 	tb.Helper()
-	return startRedis(tb, func(int) []string { return args })
+	return startRedis(tb, func(int) []string { return slices.Concat(inMemory, args) })
 }
+
+// inMemory are arguments for a server that keeps nothing on disk.
+var inMemory = []string{"--save", "", "--appendonly", "no"}
 
 // startRedis starts a server whose arguments may depend on its port. Another
 // process may take a port between its choice and its use, so some are tried.
@@ -41,7 +45,7 @@ func startRedis(tb testing.TB, args func(port int) []string) *Redis {
 		r := &Redis{Addr: fmt.Sprintf("127.0.0.1:%d", port), tb: tb, path: path, dir: tb.TempDir(), port: port}
 		r.args = slices.Concat(args(port), []string{
 			"--port", fmt.Sprint(port), "--bind", "127.0.0.1", "--dir", r.dir,
-			"--save", "", "--appendonly", "no", "--repl-diskless-sync-delay", "0",
+			"--repl-diskless-sync-delay", "0",
 		})
 		if r.run() {
 			return r
@@ -113,7 +117,7 @@ func (r *Redis) Info(section, field string) string {
 // Kill ends the server at once, as a crash would. What it held is lost.
 func (r *Redis) Kill() { r.kill() }
 
-// Restart starts a killed server again, empty, on the same port.
+// Restart starts a killed server again on the same port, with what it has on disk.
 func (r *Redis) Restart() {
 	r.tb.Helper()
 	if r.ended() == nil {

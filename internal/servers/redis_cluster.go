@@ -4,6 +4,7 @@ package servers
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -31,11 +32,11 @@ func StartRedisCluster(tb testing.TB, args ...string) *RedisCluster {
 		c.Nodes = append(c.Nodes, startRedis(tb, func(int) []string {
 			// The usual bus port, 10,000 higher, may be beyond the last one.
 			bus[i] = fmt.Sprint(freePort(tb))
-			return append([]string{
+			return slices.Concat(inMemory, []string{
 				"--cluster-enabled", "yes", "--cluster-config-file", "nodes.conf", "--cluster-port", bus[i],
 				"--cluster-node-timeout", "1000", "--cluster-replica-validity-factor", "0",
 				"--cluster-require-full-coverage", "no",
-			}, args...)
+			}, args)
 		}))
 	}
 	c.meet(tb, bus)

@@ -1,0 +1,85 @@
+package redisstore_test
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/updateage/session"
+	"github.com/updateage/session/internal/servers"
+	"github.com/updateage/session/redisstore"
+	"github.com/updateage/session/storetest"
+)
+
+// A lookup ends after Timeout, wherever go-redis has it wait: for an answer, for
+// a connection of the pool, for one to be made. The client's own time-outs are
+// much longer.
+func TestLookupsEndAfterTheTimeout(t *testing.T) {
+	const timeout = 300 * time.Millisecond
+	for _, tc := range []struct {
+		name    string
+		lookups int
+		late    func(*servers.Redis) // what happens before the lookups
+	}{
+		{"the server is silent", 1, (*servers.Redis).Freeze},
+		{"all connections are in use", 20, (*servers.Redis).Freeze},
+		{"the server is gone", 20, (*servers.Redis).Kill},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			server := servers.StartRedis(t)
+			client := closing(t, redis.NewClient(&redis.Options{
+				Addr: server.Addr, ContextTimeoutEnabled: true, PoolSize: 2, PoolTimeout: time.Minute,
+				ReadTimeout: time.Minute, MaxRetries: 100, MinRetryBackoff: 50 * time.Millisecond,
+			}))
+			store := newStore(t, client, &redisstore.Options{Timeout: timeout})
+			r := newRecord("alice")
+			must(t, store.Create(t.Context(), r))
+			tc.late(server)
+			// Under a context without a deadline, with a later and with an earlier one.
+			later, cancel := context.WithTimeout(t.Context(), time.Hour)
+			defer cancel()
+			earlier, cancel := context.WithTimeout(t.Context(), timeout/3)
+			defer cancel()
+			for _, ctx := range []context.Context{t.Context(), later, earlier} {
+				var wg sync.WaitGroup
+				began := time.Now()
+				for range tc.lookups {
+					wg.Go(func() {
+						if _, err := store.Load(ctx, r.ID); err == nil || errors.Is(err, session.ErrNotFound) {
+							t.Errorf("Load: got error %v, want one that says nothing", err)
+						}
+					})
+				}
+				wg.Wait()
+				if took := time.Since(began); took > patience/2 {
+					t.Errorf("%d lookups took %v with a time-out of %v", tc.lookups, took, timeout)
+				}
+			}
+			if tc.name != "the server is gone" {
+				server.Thaw()
+			}
+		})
+	}
+}
+
+// With Options.Pipeline lookups share round trips, and everything else is as
+// without.
+func TestStoreWithAPipelineKeepsItsContract(t *testing.T) {
+	for _, topology := range topologies {
+		t.Run(topology.name, func(t *testing.T) {
+			client := topology.start(t)
+			pipeline, err := client.(interface {
+				AutoPipeline() (*redis.AutoPipeliner, error)
+			}).AutoPipeline()
+			must(t, err)
+			t.Cleanup(func() { _ = pipeline.Close() })
+			storetest.Run(t, func(t *testing.T) session.Store {
+				return newStore(t, client, &redisstore.Options{Pipeline: pipeline})
+			})
+		})
+	}
+}
