@@ -44,15 +44,29 @@ func (s *Session) patch(ctx context.Context) error {
 	if err != nil {
 		return s.lost(ctx, "commit", err)
 	}
+	if s.merged == nil {
+		s.merged, s.changes = s.changes, nil
+	}
+	s.merged, s.changes = append(s.merged, s.changes...), nil
+	return nil
+}
+
+// lock locks mu for whoever may ask for values. What was patched is merged into
+// the record only then: most requests commit, and nobody asks any more.
+func (s *Session) lock() {
+	s.mu.Lock()
+	if len(s.merged) == 0 || s.rec == nil {
+		return
+	}
 	next := *s.rec
-	if next.Values, err = next.Values.Apply(s.changes); err != nil {
-		next.Values = s.rec.Values // other requests deleted what made it too large here
+	values, err := next.Values.Apply(s.merged)
+	if err == nil { // else other requests have deleted what makes it too large here
+		next.Values = values
 	}
 	// The store has merged in other requests' values, which are unknown here.
 	// No stored version is zero, so a later update conflicts and loads first.
 	next.Version = 0
-	s.rec, s.changes = &next, nil
-	return nil
+	s.rec, s.merged = &next, nil
 }
 
 // update writes the record with the pending changes and what edit does to it. On

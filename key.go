@@ -114,7 +114,7 @@ func (s *Session) get(key string) (data string, ok bool) {
 	if s == nil {
 		return "", false
 	}
-	s.mu.Lock()
+	s.lock()
 	defer s.mu.Unlock()
 	return s.peek(key)
 }
@@ -137,7 +137,7 @@ func (s *Session) set(c Change) error {
 	if err := checkKey(c.Key); err != nil {
 		return err
 	}
-	s.mu.Lock()
+	s.lock()
 	defer s.mu.Unlock()
 	if err := s.writable(); err != nil {
 		return err
@@ -216,7 +216,7 @@ func (s *Session) modify(ctx context.Context, key string, fn func(data string, o
 }
 
 func (s *Session) snapshot(key string) (rec *Record, data string, ok bool, err error) {
-	s.mu.Lock()
+	s.lock()
 	defer s.mu.Unlock()
 	data, ok = s.peek(key)
 	return s.rec, data, ok, s.modifiable()
@@ -234,7 +234,7 @@ func (s *Session) modifiable() error {
 // replace stores a change with the pending ones, if record and value are as they
 // were read. Otherwise done is false, and the value has to be read again.
 func (s *Session) replace(ctx context.Context, rec *Record, data string, c Change, attempt int) (done bool, err error) {
-	s.mu.Lock()
+	s.lock()
 	defer s.unlock(ctx)
 	if err := s.modifiable(); err != nil {
 		return false, err

@@ -49,8 +49,9 @@ func (s *Session) load(ctx context.Context) error {
 	if p.garbage {
 		s.reject(ctx, "", errMalformed)
 	}
+	at := now() // all of the request is judged at one time
 	for _, t := range p.tokens[:p.n] {
-		if err := s.try(ctx, t); err != nil {
+		if err := s.try(ctx, t, at); err != nil {
 			s.drop(unavailable)
 			return err
 		}
@@ -60,7 +61,7 @@ func (s *Session) load(ctx context.Context) error {
 	}
 	if s.rec != nil {
 		s.also = nil // late secrets, mostly of this very session
-		s.maintain(ctx)
+		s.maintain(ctx, at)
 	}
 	return nil
 }
@@ -68,7 +69,7 @@ func (s *Session) load(ctx context.Context) error {
 // try authenticates one token. What names an existing record and is refused
 // leaves the cookie alone: it may be a late request, and the browser may have a
 // newer cookie already.
-func (s *Session) try(ctx context.Context, t token) error {
+func (s *Session) try(ctx context.Context, t token, now time.Time) error {
 	rec, err := s.m.store.Load(ctx, t.id())
 	switch {
 	case errors.Is(err, ErrNotFound):
@@ -81,7 +82,6 @@ func (s *Session) try(ctx context.Context, t token) error {
 	case err != nil:
 		return s.m.unavailable(ctx, "load", t.id(), err)
 	}
-	now := now()
 	current, reason := rec.verify(t, now)
 	switch {
 	case reason == errMoved && s.m.cfg.expired(rec, now):
@@ -219,8 +219,8 @@ func (s *Session) expire(ctx context.Context, rec *Record) error {
 // one conditional write. Of parallel requests one succeeds, and only its response
 // carries the cookie. Failing is no reason to fail the request: the session is
 // valid, and the next request tries again.
-func (s *Session) maintain(ctx context.Context) {
-	due := s.due(now())
+func (s *Session) maintain(ctx context.Context, now time.Time) {
+	due := s.due(now)
 	if due == nil || ctx.Value(withoutRefresh{}) != nil {
 		return
 	}

@@ -29,6 +29,7 @@ type Session struct {
 	mu      sync.Mutex // guards what follows
 	rec     *Record    // as loaded or last written; nil: none
 	changes []Change   // of values, not yet stored
+	merged  []Change   // stored, and not yet in rec; see lock
 	token   token      // the request's, or the new one
 	also    []*Record  // further sessions that this request may end
 	// successor is the ID of the session that replaced the request's own.
@@ -226,7 +227,7 @@ func (s *Session) drop(then standing) {
 		s.pendingEnded = s.pendingEnded || s.rec != nil && s.rec.State == StatePending
 		s.unsaved = s.unsaved || len(s.changes) > 0
 	}
-	s.rec, s.changes, s.token, s.standing = nil, nil, "", then
+	s.rec, s.changes, s.merged, s.token, s.standing = nil, nil, nil, "", then
 	if s.cookie == sendCookie {
 		s.cookie = keepCookie
 	}

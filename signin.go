@@ -54,7 +54,7 @@ func (s *Session) SignIn(ctx context.Context, userID string, opts SignInOptions)
 	}
 	d := detach(ctx)
 	defer d.end()
-	s.mu.Lock()
+	s.lock()
 	defer s.unlock(ctx)
 	if err := s.issuable(); err != nil {
 		return err
@@ -298,7 +298,7 @@ func (s *Session) Rotate(ctx context.Context) error {
 	}
 	d := detach(ctx)
 	defer d.end()
-	s.mu.Lock()
+	s.lock()
 	defer s.unlock(ctx)
 	if err := s.rotatable(); err != nil {
 		return err
