@@ -35,7 +35,7 @@ const (
 // request without a session is left alone.
 func (m *Manager) Live(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		s := m.from(r.Context())
+		s := m.Session(r.Context())
 		if s == nil {
 			m.fail(w, r, errors.New("session: Live outside Handler"))
 			return

@@ -83,7 +83,7 @@ func (m *Manager) Optional(next http.Handler) http.Handler {
 }
 
 func (m *Manager) serve(w http.ResponseWriter, r *http.Request, next http.Handler, optional bool) {
-	if outer := m.from(r.Context()); outer != nil {
+	if outer := m.Session(r.Context()); outer != nil {
 		if !optional && outer.stands() == unavailable {
 			m.fail(w, r, ErrUnavailable) // an Optional outside let it through
 			return
@@ -127,7 +127,7 @@ func (m *Manager) RequireFresh(next http.Handler) http.Handler {
 
 func (m *Manager) require(next http.Handler, check func(*Session) error) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		s := m.from(r.Context())
+		s := m.Session(r.Context())
 		if s == nil {
 			m.fail(w, r, errors.New("session: RequireUser or RequireFresh outside Handler"))
 			return
@@ -162,8 +162,9 @@ func (x *exchange) Value(key any) any {
 // Format keeps fmt from printing what a context has in it.
 func (x *exchange) Format(f fmt.State, _ rune) { show(f, "session.Handler context") }
 
-// from returns this Manager's session of a request.
-func (m *Manager) from(ctx context.Context) *Session {
+// Session returns this Manager's session of a request: what FromContext returns
+// unless a Handler of another Manager stands between. It is nil outside Handler.
+func (m *Manager) Session(ctx context.Context) *Session {
 	s, _ := ctx.Value(m).(*Session)
 	return s
 }

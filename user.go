@@ -82,20 +82,43 @@ func (m *Manager) Revoke(ctx context.Context, userID, id string) error {
 	}
 	d := detach(ctx)
 	defer d.end()
-	r, err := m.store.Load(d, id)
+	err := m.revokeOnce(d, userID, id, false)
+	for attempt := 1; errors.Is(err, ErrConflict); attempt++ { // a request wrote to it meanwhile
+		if err = backOff(d, attempt); err == nil {
+			err = m.revokeOnce(d, userID, id, attempt == revokeAttempts)
+		}
+	}
 	switch {
 	case errors.Is(err, ErrNotFound), errors.Is(err, ErrUnreadable):
 		return ErrNotFound
 	case err != nil:
 		return m.unavailable(d, "revoke", id, err)
-	case r.UserID != userID || r.State == StateMoved || m.cfg.expired(r, now()):
-		return ErrNotFound
-	}
-	if err := insist(func() error { return m.store.Delete(d, id) }); err != nil {
-		return m.unavailable(d, "revoke", id, err)
 	}
 	m.emit(ctx, nil, Event{Kind: EventRevoked, SessionID: id, UserID: userID})
 	return nil
+}
+
+// revokeAttempts is how often Revoke goes by the version. Then it deletes: no
+// steady writer keeps a session alive.
+const revokeAttempts = 8
+
+// revokeOnce is one attempt of Revoke. The tombstone replaces only what was read,
+// so that of parallel revocations one is told that it was the one. From then on
+// the session has ended, even if deleting what is left of it fails.
+func (m *Manager) revokeOnce(ctx context.Context, userID, id string, last bool) error {
+	r, err := m.store.Load(ctx, id)
+	switch {
+	case err != nil:
+		return err
+	case r.UserID != userID || r.State == StateMoved || m.cfg.expired(r, now()):
+		return ErrNotFound
+	}
+	end := tombstone(r, "")
+	err = insist(func() error { return m.store.Update(ctx, end, r.Version) })
+	if err != nil && !(last && errors.Is(err, ErrConflict)) {
+		return err
+	}
+	return insist(func() error { return m.store.Delete(ctx, id) })
 }
 
 // RevokeOthers ends all sessions of the user but this one, as after a change of
