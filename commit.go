@@ -204,7 +204,8 @@ func (s *Session) describe(r *Record) {
 	if addr := s.m.cfg.clientAddr(s.req); addr.IsValid() {
 		r.IPAddress = addr.String()
 	}
-	r.UserAgent, r.DeviceID = userAgent(s.req), deviceID(s.req)
+	// Copies: some servers use a request's memory again.
+	r.UserAgent, r.DeviceID = strings.Clone(userAgent(s.req)), strings.Clone(deviceID(s.req))
 }
 
 // adopt makes a new record the request's session, whose cookie is to be sent.

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+	"unsafe"
 
 	"github.com/updateage/session"
 	"github.com/updateage/session/memstore"
@@ -240,5 +241,37 @@ func TestSignInSentTwiceKeepsTheCart(t *testing.T) {
 		if got := pxGet(m, first, pxName); got != "cart" {
 			t.Errorf("%s: the first session has %q, want cart", row.name, got)
 		}
+	}
+}
+
+// After a panic nothing will be stored: a recovery that has the session is told.
+func TestChangesAfterAPanicAreRefused(t *testing.T) {
+	m := pxManager(t, &memstore.Store{}, session.Config{})
+	var s *session.Session
+	func() {
+		defer func() { _ = recover() }()
+		pxDo(m, "", func(_ http.ResponseWriter, _ *http.Request, own *session.Session) {
+			s = own
+			panic("boom")
+		})
+	}()
+	pxIs(t, "Set", pxName.Set(s, "x"), session.ErrCommitted)
+	pxIs(t, "SignIn", s.SignIn(t.Context(), "alice", session.SignInOptions{}), session.ErrCommitted)
+}
+
+// Adaptors of servers such as fasthttp give handlers strings whose bytes they
+// use again for the next request.
+func TestARecordKeepsNoMemoryOfTheRequest(t *testing.T) {
+	store := &memstore.Store{}
+	m := pxManager(t, store, session.Config{})
+	device := []byte("laptop")
+	pxDo(m, "", func(_ http.ResponseWriter, r *http.Request, s *session.Session) {
+		pxOK(t, "SignIn", s.SignIn(r.Context(), "alice", session.SignInOptions{}))
+	}, pxHeader("X-Device-ID", unsafe.String(&device[0], len(device))))
+	copy(device, "thief!")
+	records, err := store.ListUser(t.Context(), "alice", time.Now())
+	pxOK(t, "ListUser", err)
+	if len(records) != 1 || records[0].DeviceID != "laptop" {
+		t.Errorf("the records are %v, want one of the laptop", records)
 	}
 }

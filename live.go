@@ -15,6 +15,9 @@ import (
 // at the clock if the feed is healthy, else at the store.
 
 const (
+	// liveFirst is when a watcher begins: requests that are over by then cost no
+	// more than a timer.
+	liveFirst = 500 * time.Millisecond
 	// livePoll is how long a watcher goes without looking.
 	livePoll = 10 * time.Second
 	// liveReads bounds the watchers that ask the store at once: after an outage
@@ -28,8 +31,8 @@ const (
 // handler has to end when its context does; what it does meanwhile refreshes
 // nothing.
 //
-// A store with a Feed tells at once; while that is not healthy, and with other
-// stores, Live asks every 10 seconds. As long as the store cannot be asked,
+// A store with a Feed tells at once, but for the first half second of a request;
+// while the feed is not healthy, and with other stores, Live asks every 10 seconds. As long as the store cannot be asked,
 // requests go on until the session would expire. The session is that of the
 // beginning: signing in as another user ends it, changing its secret does not. A
 // request without a session is left alone.
@@ -46,7 +49,7 @@ func (m *Manager) Live(next http.Handler) http.Handler {
 			return
 		}
 		ctx, cancel := context.WithCancelCause(r.Context())
-		leave := m.live.watch(ctx, &watcher{all: m.live, rec: rec, cancel: cancel, changed: make(chan struct{}, 1)})
+		leave := m.live.watch(ctx, &watcher{all: m.live, id: rec.ID, rec: rec, cancel: cancel, changed: make(chan struct{}, 1)})
 		defer leave()
 		defer cancel(nil)
 		next.ServeHTTP(w, r.WithContext(ctx))
@@ -71,27 +74,30 @@ func newWatchers(m *Manager) *watchers {
 	return &watchers{m: m, feed: feed, reads: make(chan struct{}, liveReads), byID: make(map[string]map[*watcher]struct{})}
 }
 
-// watch starts a watcher, which ends with ctx. The caller calls leave then.
+// watch starts a watcher in a moment, which ends with ctx. The caller calls leave
+// then.
 func (all *watchers) watch(ctx context.Context, w *watcher) (leave func()) {
-	all.add(w)
 	ended := make(chan struct{})
-	go func() {
+	begin := time.AfterFunc(liveFirst, func() {
 		defer close(ended)
+		all.add(w)
+		defer all.remove(w)
 		w.run(ctx)
-	}()
+	})
 	return func() {
-		all.remove(w)
-		<-ended
+		if !begin.Stop() {
+			<-ended
+		}
 	}
 }
 
 func (all *watchers) add(w *watcher) {
 	all.mu.Lock()
 	defer all.mu.Unlock()
-	of := all.byID[w.rec.ID]
+	of := all.byID[w.id]
 	if of == nil {
 		of = make(map[*watcher]struct{})
-		all.byID[w.rec.ID] = of
+		all.byID[w.id] = of
 	}
 	of[w] = struct{}{}
 	if all.feed != nil && all.stop == nil {
@@ -104,10 +110,10 @@ func (all *watchers) add(w *watcher) {
 func (all *watchers) remove(w *watcher) {
 	all.mu.Lock()
 	defer all.mu.Unlock()
-	of := all.byID[w.rec.ID]
+	of := all.byID[w.id]
 	delete(of, w)
 	if len(of) == 0 {
-		delete(all.byID, w.rec.ID)
+		delete(all.byID, w.id)
 	}
 	if len(all.byID) == 0 && all.stop != nil {
 		all.stop()
@@ -164,6 +170,7 @@ func (all *watchers) trusted() bool {
 // watcher ends one request with its session.
 type watcher struct {
 	all     *watchers
+	id      string
 	rec     *Record // as last read
 	cancel  context.CancelCauseFunc
 	changed chan struct{} // has room for one: the session may have changed
@@ -177,7 +184,7 @@ func (w *watcher) wake() {
 }
 
 // run looks at the session until it or ctx has ended. It begins with the store:
-// the session may have ended between its load and the first word of the feed.
+// the session may have ended before the feed was followed.
 func (w *watcher) run(ctx context.Context) {
 	for stale := true; ctx.Err() == nil; {
 		if cause := w.look(ctx, stale); cause != nil {
@@ -215,7 +222,7 @@ func (w *watcher) look(ctx context.Context, stale bool) error {
 		return w.gone()
 	case err != nil:
 		// Fails open, but for no longer than the session was known to last.
-		_ = w.all.m.unavailable(ctx, "watch", w.rec.ID, err)
+		_ = w.all.m.unavailable(ctx, "watch", w.id, err)
 		rec = w.rec
 	}
 	w.rec = rec
@@ -242,7 +249,7 @@ func (w *watcher) read(ctx context.Context) (*Record, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, commitTime)
 	defer cancel()
-	return w.all.m.store.Load(ctx, w.rec.ID)
+	return w.all.m.store.Load(ctx, w.id)
 }
 
 // jitter spreads what many would do at once: between half of d and d.

@@ -43,17 +43,20 @@ func (f *weakFeed) be(healthy bool) {
 	f.healthy(healthy)
 }
 
+// watched is how long it takes until a request is watched.
+const watched = time.Second
+
 // liveRequest is a request in a Live handler.
 type liveRequest struct {
 	cause error         // why it ended, when done is closed
-	after time.Duration // how long it lasted
+	after time.Duration // how long it lasted since it was watched
 	done  chan struct{}
 }
 
 // stay makes a request that stays until its context ends.
 func stay(m *session.Manager, cookie string) *liveRequest {
 	l := &liveRequest{done: make(chan struct{})}
-	began := time.Now()
+	began := time.Now().Add(watched)
 	go func() {
 		defer close(l.done)
 		pxServe(m.Handler(m.Live(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
@@ -61,7 +64,7 @@ func stay(m *session.Manager, cookie string) *liveRequest {
 			l.cause, l.after = context.Cause(r.Context()), time.Since(began)
 		}))), cookie)
 	}()
-	synctest.Wait()
+	time.Sleep(watched)
 	return l
 }
 
@@ -110,8 +113,8 @@ func TestLiveEndsWithTheSession(t *testing.T) {
 		{"signed in as somebody else in another tab", false, func(t *testing.T, m *session.Manager, cookie string) {
 			pxSignInWith(t, m, cookie, "bob", session.SignInOptions{})
 		}, session.ErrRevoked, 0, 0},
-		{"expired, with a feed", false, liveWait, session.ErrExpired, time.Hour, time.Hour + time.Second},
-		{"expired, without a feed", true, liveWait, session.ErrExpired, time.Hour, time.Hour + time.Second},
+		{"expired, with a feed", false, liveWait, session.ErrExpired, time.Hour - watched, time.Hour},
+		{"expired, without a feed", true, liveWait, session.ErrExpired, time.Hour - watched, time.Hour},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -189,7 +192,7 @@ func TestLiveOutlastsTheExpiryThatItKnewOfIfTheSessionDoes(t *testing.T) {
 			}
 			l.lives(t, "refreshed")
 		}
-		l.ended(t, session.ErrExpired, 5*45*time.Minute+time.Hour, 5*45*time.Minute+time.Hour+time.Second)
+		l.ended(t, session.ErrExpired, 5*45*time.Minute+time.Hour-watched, 5*45*time.Minute+time.Hour+time.Second)
 	})
 }
 
@@ -255,7 +258,7 @@ func TestLiveOutlastsAnOutageButNotTheSession(t *testing.T) {
 		down.Store(true)
 		time.Sleep(59 * time.Minute)
 		l.lives(t, "the store is down")
-		l.ended(t, session.ErrExpired, time.Hour, time.Hour+time.Second)
+		l.ended(t, session.ErrExpired, time.Hour-watched, time.Hour)
 	})
 }
 
@@ -264,14 +267,7 @@ func TestLiveBoundsItsReadsAfterAnOutage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var reading, most atomic.Int32
 		store := pxFaulty()
-		feed := &weakFeed{Store: store}
-		m := pxManager(t, feed, session.Config{})
-		cookie := pxSignIn(t, m, "alice")
-		requests := make([]*liveRequest, 1000)
-		for i := range requests {
-			requests[i] = stay(m, cookie)
-		}
-		store.before = func(context.Context, pxOp) error {
+		store.before = func(_ context.Context, op pxOp) error {
 			for n := reading.Add(1); n > most.Load(); {
 				most.Store(n)
 			}
@@ -279,12 +275,20 @@ func TestLiveBoundsItsReadsAfterAnOutage(t *testing.T) {
 			reading.Add(-1)
 			return nil
 		}
+		feed := &weakFeed{Store: store}
+		m := pxManager(t, feed, session.Config{})
+		cookie := pxSignIn(t, m, "alice")
+		requests := make([]*liveRequest, 1000)
+		for i := range requests {
+			go func() { requests[i] = stay(m, cookie) }()
+		}
+		time.Sleep(2 * watched)
+		most.Store(0)
 		feed.be(true)
 		time.Sleep(time.Second)
 		if got := most.Load(); got < 2 || got > 64 {
 			t.Errorf("%d reads at once, want at most 64", got)
 		}
-		store.reset()
 		liveRevoke(t, m, cookie)
 		feed.changed(pxID(cookie))
 		for _, l := range requests {
@@ -302,7 +306,7 @@ func TestLiveFollowsWhileSomebodyWatches(t *testing.T) {
 		cookie := pxSignIn(t, m, "alice")
 		for range 3 {
 			handler := m.Handler(m.Live(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
-				synctest.Wait()
+				time.Sleep(time.Second)
 				if n := feed.followers.Load(); n != 1 {
 					t.Errorf("%d follow the feed during a request, want 1", n)
 				}
@@ -312,6 +316,24 @@ func TestLiveFollowsWhileSomebodyWatches(t *testing.T) {
 			if n := feed.followers.Load(); n != 0 {
 				t.Errorf("%d follow the feed after the request, want none", n)
 			}
+		}
+	})
+}
+
+// Short requests do not pay for what long ones need.
+func TestLiveReadsNothingForShortRequests(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := pxFaulty()
+		m := pxManager(t, &weakFeed{Store: store}, session.Config{})
+		cookie := pxSignIn(t, m, "alice")
+		store.reset()
+		for range 100 {
+			pxServe(m.Handler(m.Live(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+				time.Sleep(100 * time.Millisecond)
+			}))), cookie)
+		}
+		if loads, _ := store.called("Load"); loads != 100 {
+			t.Errorf("100 requests made %d loads, want 100", loads)
 		}
 	})
 }

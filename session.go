@@ -364,7 +364,7 @@ func (s *Session) abandon() {
 	ctx := s.req.Context()
 	s.mu.Lock()
 	defer s.unlock(ctx)
-	s.changes = nil
+	s.changes, s.committed = nil, true // what a recovery sets now would not be stored
 	if !s.undelivered || s.rec == nil {
 		return
 	}
