@@ -14,6 +14,9 @@ needed() {
 		redis-server            redis-server
 		redis-cli               redis-tools
 		python3                 python3
+		nginx                   nginx
+		caddy                   caddy
+		haproxy                 haproxy
 	EOF
 }
 
