@@ -17,7 +17,7 @@ TEST_FLAGS  = $(RACE) -shuffle=on -count=1
 
 export GOWORK := off
 .NOTPARALLEL:
-.PHONY: help check test newest caddy deps tools fmt gofmt vet staticcheck tidy docs fuzz cover bench stress
+.PHONY: help check test newest caddy deps tools fmt gofmt vet staticcheck tidy docs fuzz cover bench bench-scale bench-report bench-check bench-core stress
 
 # each runs a command in every module and stops at the first that fails.
 each = @set -e; for m in $(MODULES); do (cd $$m && $(1)) || { echo "$@ failed in module $$m" >&2; exit 1; }; done
@@ -97,8 +97,37 @@ cover: ## statement coverage of the root package; fails below 90 %
 	@go tool cover -func=cover.out | awk '/^total:/ { print; exit $$NF + 0 < $(COVER_MIN) }' \
 		|| { echo "below $(COVER_MIN) %; see: go tool cover -html=cover.out" >&2; exit 1; }
 
-bench: ## benchmarks of the root package and the in-memory store
+# What is measured stays in bin/: bench and bench-scale complete each other's report.
+ROUNDS      ?= 35
+HTTP_ROUNDS ?= 9
+SIZES       ?= 10000,100000,1000000,5000000
+REDIS_SIZES ?= 10000,100000,1000000
+MEASURE      = cd benchmarks && go test -count=1 -timeout 3h . > $(BIN)/bench.log 2>&1 -results
+FAILED       = { tail -30 $(BIN)/bench.log >&2; exit 1; }
+
+bench: $(BIN) ## measure beside other libraries: tables, plots, docs/performance.md
+	@rm -f $(BIN)/bench-requests.txt
+	@$(MEASURE) $(BIN)/bench-requests.txt -run 'Versions|Counts|Probes|Herd' -bench 'Serial|Parallel' -benchtime $(ROUNDS)x || $(FAILED)
+	@$(MEASURE) $(BIN)/bench-requests.txt -run '^$$' -bench HTTP -benchtime $(HTTP_ROUNDS)x || $(FAILED)
+	@$(MAKE) -s bench-report
+
+bench-scale: $(BIN) ## the same by number of sessions, up to 5 million: some 10 GB of memory
+	@rm -f $(BIN)/bench-scale.txt
+	@$(MEASURE) $(BIN)/bench-scale.txt -run Versions -bench Scale -benchtime 1x -sizes $(SIZES) -redis-sizes $(REDIS_SIZES) || $(FAILED)
+	@$(MAKE) -s bench-report
+
+bench-report: # from what bench and bench-scale measured last
+	@cd benchmarks && go run ./report -docs ../docs/performance.md,../README.md -svg ../docs $(wildcard $(BIN)/bench-*.txt)
+
+bench-check: ## allocations, store calls and cookies against the committed baselines; never time
+	@go test -count=1 -run Alloc ./...
+	@cd benchmarks && go test -count=1 -run 'Alloc|Herd|Probes|Commands' .
+
+bench-core: ## benchmarks of the root package and the in-memory store
 	@go test -run '^$$' -bench . -benchmem . $(wildcard ./memstore ./storetest)
+
+$(BIN):
+	@mkdir -p $@
 
 PKG   ?= .
 RUN   ?= .

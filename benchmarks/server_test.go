@@ -1,0 +1,154 @@
+package benchmarks
+
+import (
+	"context"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/valyala/fasthttp"
+)
+
+// agent is a user agent of the length that browsers' have.
+var agent = strings.Repeat("x", 111)
+
+// server answers requests: it is one of net/http or one of fasthttp.
+type server struct {
+	http http.Handler
+	fast fasthttp.RequestHandler
+	gate *gate
+}
+
+// exchange is what a handler of net/http gets.
+type exchange struct {
+	w http.ResponseWriter
+	r *http.Request
+}
+
+// serveHTTP puts the pages of an app behind a middleware.
+func serveHTTP(a *app[exchange], middleware func(http.Handler) http.Handler) *server {
+	a.gate = newGate()
+	a.header = func(c exchange, name string) string { return c.r.Header.Get(name) }
+	a.answer = func(c exchange, status int, body []byte) {
+		c.w.Header()["Content-Type"] = html
+		if status != http.StatusOK {
+			c.w.WriteHeader(status)
+		}
+		_, _ = c.w.Write(body)
+	}
+	pages := a.pages()
+	return &server{gate: a.gate, http: middleware(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		pages[r.URL.Path](exchange{w, r})
+	}))}
+}
+
+var html = []string{"text/html; charset=utf-8"}
+
+// request is a request that can be sent again and again.
+type request struct {
+	path   string
+	cookie string // "name=value"
+	header map[string]string
+}
+
+// reply is what came back.
+type reply struct {
+	status  int
+	body    string
+	cookies []string // Set-Cookie
+}
+
+// cookie returns the pair that a browser would send from now on, or have.
+func (r reply) cookie(have string) string {
+	for _, c := range r.cookies {
+		pair, attributes, _ := strings.Cut(c, ";")
+		if _, value, _ := strings.Cut(pair, "="); value == "" || strings.Contains(attributes, "Max-Age=0") {
+			have = ""
+			continue
+		}
+		have = pair
+	}
+	return have
+}
+
+// ask sends a request once.
+func (s *server) ask(tb testing.TB, q request) reply {
+	tb.Helper()
+	if s.fast != nil {
+		c := q.toFast()
+		s.fast(c)
+		return reply{c.Response.StatusCode(), string(c.Response.Body()), fastCookies(c)}
+	}
+	w := httptest.NewRecorder()
+	s.http.ServeHTTP(w, q.toHTTP(tb))
+	return reply{w.Code, w.Body.String(), w.Result().Header["Set-Cookie"]}
+}
+
+// repeat returns a function that sends the request as cheaply as it can be, and
+// returns the number of cookies that the reply sets.
+func (s *server) repeat(tb testing.TB, q request) func() int {
+	tb.Helper()
+	if s.fast != nil {
+		c := q.toFast()
+		return func() int {
+			c.Response.Reset()
+			c.ResetUserValues()
+			s.fast(c)
+			return len(fastCookies(c))
+		}
+	}
+	// A copy for each turn: gorilla/sessions puts what it has read into the
+	// request itself.
+	r, w, turn := q.toHTTP(tb), &discard{header: make(http.Header)}, new(http.Request)
+	return func() int {
+		clear(w.header)
+		*turn = *r
+		s.http.ServeHTTP(w, turn)
+		return len(w.header["Set-Cookie"])
+	}
+}
+
+func (q request) toHTTP(tb testing.TB) *http.Request {
+	// Like those of a server, its context can be cancelled.
+	ctx, cancel := context.WithCancel(tb.Context())
+	tb.Cleanup(cancel)
+	r := httptest.NewRequestWithContext(ctx, http.MethodGet, q.path, nil)
+	r.Header.Set("User-Agent", agent)
+	for name, value := range q.header {
+		r.Header.Set(name, value)
+	}
+	if q.cookie != "" {
+		r.Header.Set("Cookie", "lang=en; "+q.cookie)
+	}
+	return r
+}
+
+func (q request) toFast() *fasthttp.RequestCtx {
+	c := new(fasthttp.RequestCtx)
+	c.Request.Header.SetMethod(fasthttp.MethodGet)
+	c.Request.SetRequestURI(q.path)
+	c.Request.Header.SetHost("example.com")
+	c.Request.Header.SetUserAgent(agent)
+	for name, value := range q.header {
+		c.Request.Header.Set(name, value)
+	}
+	if q.cookie != "" {
+		c.Request.Header.Set("Cookie", "lang=en; "+q.cookie)
+	}
+	return c
+}
+
+func fastCookies(c *fasthttp.RequestCtx) (cookies []string) {
+	for _, line := range c.Response.Header.PeekAll("Set-Cookie") {
+		cookies = append(cookies, string(line))
+	}
+	return cookies
+}
+
+// discard is a response that nobody reads.
+type discard struct{ header http.Header }
+
+func (d *discard) Header() http.Header         { return d.header }
+func (d *discard) Write(p []byte) (int, error) { return len(p), nil }
+func (d *discard) WriteHeader(int)             {}
