@@ -17,6 +17,8 @@ needed() {
 		nginx                   nginx
 		caddy                   caddy
 		haproxy                 haproxy
+		dbus-daemon             dbus-daemon
+		gnome-keyring-daemon    gnome-keyring
 	EOF
 }
 
