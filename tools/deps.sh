@@ -17,6 +17,9 @@ needed() {
 		nginx                   nginx
 		caddy                   caddy
 		haproxy                 haproxy
+		node                    nodejs
+		npm                     npm
+		curl                    curl
 		dbus-daemon             dbus-daemon
 		gnome-keyring-daemon    gnome-keyring
 	EOF
