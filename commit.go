@@ -112,12 +112,12 @@ func (s *Session) again(ctx context.Context, verb string, attempt int) error {
 	switch {
 	case err != nil:
 		return s.lost(ctx, verb, err)
+	case rec.revoked(), s.m.cfg.expired(rec, now()):
+		s.drop(ended)
+		return ErrRevoked
 	case rec.State == StateMoved:
 		s.drop(refused)
 		return ErrSuperseded
-	case s.m.cfg.expired(rec, now()):
-		s.drop(ended)
-		return ErrRevoked
 	}
 	s.rec = rec
 	return nil
@@ -130,7 +130,7 @@ func (s *Session) lost(ctx context.Context, verb string, err error) error {
 		return s.failed(ctx, verb, err)
 	}
 	moved, err := s.m.store.Load(ctx, s.rec.ID)
-	if err == nil && moved.State == StateMoved {
+	if err == nil && moved.State == StateMoved && !moved.revoked() {
 		s.drop(refused)
 		return ErrSuperseded
 	}

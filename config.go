@@ -90,7 +90,7 @@ type Config struct {
 
 	// MaxSessions limits the signed-in sessions of one user. A further sign-in
 	// ends the one that expires soonest, as it was when it was last refreshed:
-	// after ExpiresIn was shortened, a session that this has ended may count
+	// after ExpiresIn or MaxLifetime was shortened, a session that this has ended may count
 	// until then. 0: no limit.
 	MaxSessions int
 	// RefuseOverLimit makes a sign-in beyond MaxSessions fail with ErrLimit instead.
@@ -139,7 +139,8 @@ type Config struct {
 	// ErrNotFound is 404, too.
 	ErrorHandler func(w http.ResponseWriter, r *http.Request, err error)
 	// OnEvent is told of every event, in the goroutine in which it happens. It
-	// must be safe for concurrent use.
+	// must be safe for concurrent use, and must not panic: Live calls it where
+	// nobody recovers.
 	OnEvent func(ctx context.Context, e Event)
 	// Logger logs events. nil: slog.Default().
 	Logger *slog.Logger

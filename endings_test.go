@@ -275,3 +275,51 @@ func TestARecordKeepsNoMemoryOfTheRequest(t *testing.T) {
 		t.Errorf("the records are %v, want one of the laptop", records)
 	}
 }
+
+// A request that learns while it commits that its token was replaced does not
+// send it.
+func TestRefreshIsNotSentAfterAConflictWithARotation(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := pxManager(t, pxFaulty(), session.Config{})
+		old := pxSignIn(t, m, "alice")
+		time.Sleep(25 * time.Hour)
+		res := pxDo(m, old, func(w http.ResponseWriter, r *http.Request, s *session.Session) {
+			time.Sleep(10 * time.Second) // a slow page, refreshed at its beginning
+			pxSent(t, pxDo(m, old, func(_ http.ResponseWriter, r *http.Request, s *session.Session) {
+				pxOK(t, "Rotate", s.Rotate(r.Context()))
+			}))
+			pxOK(t, "Set", pxName.Set(s, "x"))
+		})
+		pxNoCookie(t, res)
+	})
+}
+
+// The same soon after the refresh, when the reply to the rotation is with the
+// browser already.
+func TestRefreshIsNotSentSoonAfterARotation(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		events := &pxEvents{}
+		m := pxManager(t, &memstore.Store{}, session.Config{OnEvent: events.hook})
+		old := pxSignIn(t, m, "alice")
+		time.Sleep(25 * time.Hour)
+		browser := old
+		res := pxDo(m, old, func(w http.ResponseWriter, r *http.Request, s *session.Session) {
+			browser = pxSent(t, pxDo(m, old, func(_ http.ResponseWriter, r *http.Request, s *session.Session) {
+				pxOK(t, "Rotate", s.Rotate(r.Context()))
+			}))
+			time.Sleep(10 * time.Millisecond) // the reply with the new cookie is long with the browser
+		})
+		if c := pxSet(res); c != nil {
+			browser = c.Name + "=" + c.Value
+		}
+		if user := pxUser(m, browser); user != "alice" {
+			t.Errorf("the browser is signed in as %q", user)
+		}
+		time.Sleep(time.Minute)
+		events.take()
+		pxUser(m, browser)
+		if k := events.kinds(); k != "" {
+			t.Errorf("a minute later: %s", k)
+		}
+	})
+}

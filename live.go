@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -32,10 +33,12 @@ const (
 // nothing.
 //
 // A store with a Feed tells at once, but for the first half second of a request;
-// while the feed is not healthy, and with other stores, Live asks every 10 seconds. As long as the store cannot be asked,
-// requests go on until the session would expire. The session is that of the
-// beginning: signing in as another user ends it, changing its secret does not. A
-// request without a session is left alone.
+// while the feed is not healthy, and with other stores, Live asks every 10
+// seconds. As long as the store cannot be asked, requests go on until the session
+// would expire. The session is that of the beginning: a visitor's ends when he
+// signs in, a user's when another one does; changing its secret ends nothing. A
+// request without a session is left alone, and so is a hijacked connection whose
+// handler has returned.
 func (m *Manager) Live(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		s := m.Session(r.Context())
@@ -62,6 +65,7 @@ type watchers struct {
 	m     *Manager
 	feed  Feed // nil: the store has none
 	reads chan struct{}
+	down  atomic.Bool // the store could not be asked last time
 
 	mu      sync.Mutex // guards what follows
 	byID    map[string]map[*watcher]struct{}
@@ -126,13 +130,21 @@ func (all *watchers) remove(w *watcher) {
 func (all *watchers) follow(ctx context.Context) {
 	for {
 		err := all.feed.Follow(ctx, all.wake, func(ok bool) { all.trust(ctx, ok) })
-		if ctx.Err() != nil {
+		if ctx.Err() != nil || errors.Is(err, errors.ErrUnsupported) {
 			return
 		}
 		// It reconnects by itself: this is one that cannot work at all.
 		_ = all.m.unavailable(ctx, "follow", "", err)
 		all.trust(ctx, false)
 		pause(ctx, jitter(livePoll))
+	}
+}
+
+// outage tells that the store could not be asked, once for all watchers until it
+// can be again.
+func (all *watchers) outage(ctx context.Context, id string, err error) {
+	if ctx.Err() == nil && !all.down.Swap(true) {
+		_ = all.m.unavailable(ctx, "watch", id, err)
 	}
 }
 
@@ -187,11 +199,13 @@ func (w *watcher) wake() {
 // the session may have ended before the feed was followed.
 func (w *watcher) run(ctx context.Context) {
 	for stale := true; ctx.Err() == nil; {
-		if cause := w.look(ctx, stale); cause != nil {
+		known, cause := w.look(ctx, stale)
+		if cause != nil {
 			w.cancel(cause)
 			return
 		}
-		stale = w.wait(ctx) || !w.all.trusted()
+		// What could not be read is asked for again: the feed tells once.
+		stale = w.wait(ctx) || !known || !w.all.trusted()
 	}
 }
 
@@ -210,26 +224,29 @@ func (w *watcher) wait(ctx context.Context) (changed bool) {
 	return false
 }
 
-// look returns why the session has ended, or nil. Before it calls one expired it
-// asks the store: another request may have refreshed it.
-func (w *watcher) look(ctx context.Context, stale bool) error {
+// look returns why the session has ended, or nil, and whether it could find out.
+// Before it calls one expired it asks the store: another request may have
+// refreshed it.
+func (w *watcher) look(ctx context.Context, stale bool) (known bool, cause error) {
 	if !stale && !w.all.m.cfg.expired(w.rec, now()) {
-		return nil
+		return true, nil
 	}
 	rec, err := w.read(ctx)
 	switch {
 	case errors.Is(err, ErrNotFound), errors.Is(err, ErrUnreadable), err == nil && rec.State == StateMoved:
-		return w.gone()
+		return true, w.gone()
 	case err != nil:
 		// Fails open, but for no longer than the session was known to last.
-		_ = w.all.m.unavailable(ctx, "watch", w.id, err)
+		w.all.outage(ctx, w.id, err)
 		rec = w.rec
+	default:
+		w.all.down.Store(false)
 	}
 	w.rec = rec
 	if w.all.m.cfg.expired(rec, now()) {
-		return ErrExpired
+		return true, ErrExpired
 	}
-	return nil
+	return err == nil, nil
 }
 
 // gone tells a session that a store has freed from one that was revoked.
@@ -240,14 +257,17 @@ func (w *watcher) gone() error {
 	return ErrRevoked
 }
 
+// read waits for its turn, but no longer than the session was known to last.
 func (w *watcher) read(ctx context.Context) (*Record, error) {
+	turn, cancel := context.WithDeadline(ctx, later(now(), w.all.m.cfg.end(w.rec)).Add(commitTime))
+	defer cancel()
 	select {
 	case w.all.reads <- struct{}{}:
 		defer func() { <-w.all.reads }()
-	case <-ctx.Done():
-		return nil, ctx.Err()
+	case <-turn.Done():
+		return nil, turn.Err()
 	}
-	ctx, cancel := context.WithTimeout(ctx, commitTime)
+	ctx, cancel = context.WithTimeout(turn, commitTime)
 	defer cancel()
 	return w.all.m.store.Load(ctx, w.id)
 }

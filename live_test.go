@@ -279,10 +279,12 @@ func TestLiveBoundsItsReadsAfterAnOutage(t *testing.T) {
 		m := pxManager(t, feed, session.Config{})
 		cookie := pxSignIn(t, m, "alice")
 		requests := make([]*liveRequest, 1000)
+		var all sync.WaitGroup
 		for i := range requests {
-			go func() { requests[i] = stay(m, cookie) }()
+			all.Go(func() { requests[i] = stay(m, cookie) })
 		}
-		time.Sleep(2 * watched)
+		all.Wait()
+		time.Sleep(watched)
 		most.Store(0)
 		feed.be(true)
 		time.Sleep(time.Second)
@@ -459,4 +461,111 @@ func TestAbsoluteCookieLastsToTheAbsoluteEnd(t *testing.T) {
 			})
 		})
 	}
+}
+
+// fedFault is a store that can fail, with the feed of the one in it.
+type fedFault struct {
+	*pxFault
+	session.Feed
+}
+
+// The feed tells of a change once. If the store cannot be asked then, it is asked
+// again, whether it was the first time or later.
+func TestLiveAsksAgainWhatItCouldNotRead(t *testing.T) {
+	for when, early := range map[string]bool{"at first": true, "later": false} {
+		t.Run(when, clInBubble(func(t *testing.T) {
+			var failures atomic.Int32
+			inner := &memstore.Store{}
+			store := fedFault{&pxFault{Store: inner}, inner}
+			store.before = func(_ context.Context, op pxOp) error {
+				if op.name == "Load" && failures.Add(-1) >= 0 {
+					return errStoreDown
+				}
+				return nil
+			}
+			m := pxManager(t, store, session.Config{})
+			cookie := pxSignIn(t, m, "alice")
+			revoke := func() {
+				failures.Store(2)
+				_, err := m.RevokeAll(t.Context(), "alice")
+				pxOK(t, "RevokeAll", err)
+			}
+			if early {
+				time.AfterFunc(100*time.Millisecond, revoke)
+			}
+			l := stay(m, cookie)
+			if !early {
+				revoke()
+			}
+			l.ended(t, session.ErrRevoked, 0, 20*time.Second)
+		}))
+	}
+}
+
+// However many wait for their turn to ask a store that hangs, none outlasts its
+// session.
+func TestLiveEndsWithTheSessionAlsoInAQueue(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var hang atomic.Bool
+		store := pxFaulty()
+		store.before = func(ctx context.Context, _ pxOp) error {
+			if !hang.Load() {
+				return nil
+			}
+			<-ctx.Done()
+			return ctx.Err()
+		}
+		m := pxManager(t, store, session.Config{ExpiresIn: time.Minute, UpdateAge: time.Minute})
+		cookie := pxSignIn(t, m, "alice")
+		var all sync.WaitGroup
+		for range 6400 {
+			all.Go(func() { stayFor(m, cookie) })
+		}
+		began := time.Now()
+		time.Sleep(2 * watched)
+		hang.Store(true)
+		all.Wait()
+		if after := time.Since(began); after > time.Minute+5*time.Second {
+			t.Errorf("the last request ended after %v, its session after a minute", after)
+		}
+	})
+}
+
+func stayFor(m *session.Manager, cookie string) {
+	pxServe(m.Handler(m.Live(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		<-r.Context().Done()
+	}))), cookie)
+}
+
+// An outage is told once, and not by each request every few seconds.
+func TestLiveTellsOfAnOutageOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var down atomic.Bool
+		events := &pxEvents{}
+		store := pxFaulty()
+		store.before = func(context.Context, pxOp) error {
+			if down.Load() {
+				return errStoreDown
+			}
+			return nil
+		}
+		m := pxManager(t, store, session.Config{OnEvent: events.hook})
+		cookie := pxSignIn(t, m, "alice")
+		for range 20 {
+			go stayFor(m, cookie)
+		}
+		time.Sleep(time.Minute)
+		events.take()
+		for range 2 {
+			down.Store(true)
+			time.Sleep(time.Hour)
+			if kinds := events.kinds(); kinds != "store error" {
+				t.Errorf("an hour of outage: got events %q, want one", kinds)
+			}
+			down.Store(false)
+			time.Sleep(time.Minute)
+		}
+		pxSignOut(t, m, cookie)
+		time.Sleep(time.Minute)
+	})
 }

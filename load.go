@@ -84,8 +84,8 @@ func (s *Session) try(ctx context.Context, t token, now time.Time) error {
 	}
 	current, reason := rec.verify(t, now)
 	switch {
-	case reason == errMoved && s.m.cfg.expired(rec, now):
-		s.reject(ctx, rec.ID, errUnknownID) // the tombstone is only waiting to be freed
+	case reason == errMoved && (rec.revoked() || s.m.cfg.expired(rec, now)):
+		s.reject(ctx, rec.ID, errUnknownID) // nothing took its place: the tombstone is only waiting to be freed
 	case reason == errReplayed:
 		return s.replayed(ctx, rec)
 	case reason != nil:

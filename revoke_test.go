@@ -2,6 +2,7 @@ package session_test
 
 import (
 	"context"
+	"net/http"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -68,4 +69,64 @@ func TestRevokeEndsASessionThatIsWrittenToAllTheTime(t *testing.T) {
 			t.Errorf("after Revoke: got user %q, want nobody", user)
 		}
 	})
+}
+
+// A revocation whose clean-up fails has happened, and is told of; but it is not
+// acknowledged, as nobody knows what a failover would bring back.
+func TestRevocationThatCouldNotBeFinished(t *testing.T) {
+	events := &pxEvents{}
+	store := pxFaulty()
+	m := pxManager(t, store, session.Config{OnEvent: events.hook})
+	cookie := pxSignIn(t, m, "alice")
+	events.take()
+	store.before = func(_ context.Context, op pxOp) error {
+		if op.name == "Delete" {
+			return errStoreDown
+		}
+		return nil
+	}
+	for range 2 {
+		pxIs(t, "Revoke", m.Revoke(t.Context(), "alice", pxID(cookie)), session.ErrUnavailable)
+	}
+	if kinds := events.kinds(); kinds != "revoked, store error, store error" {
+		t.Errorf("got events %q, want one revoked among them", kinds)
+	}
+	store.before = nil
+	pxDo(m, cookie, func(_ http.ResponseWriter, _ *http.Request, s *session.Session) {
+		pxIs(t, "Err", s.Err(), session.ErrNoSession)
+		pxOK(t, "Set of a visitor", pxName.Set(s, "guest"))
+	})
+	pxIs(t, "Revoke again", m.Revoke(t.Context(), "alice", pxID(cookie)), session.ErrNotFound)
+	if calls, good := store.called("Delete"); good != 1 {
+		t.Errorf("%d of %d deletions succeeded, want the last", good, calls)
+	}
+}
+
+// Between the two steps of a revocation.
+func TestACommitDuringARevocationIsRevoked(t *testing.T) {
+	for _, tc := range pxStores {
+		t.Run(tc.name, func(t *testing.T) {
+			store, fault := tc.make()
+			m := pxManager(t, store, session.Config{})
+			cookie := pxSignIn(t, m, "alice")
+			in, goOn := make(chan struct{}), make(chan struct{})
+			fault.before = func(_ context.Context, op pxOp) error {
+				if op.name == "Delete" {
+					close(in)
+					<-goOn
+				}
+				return nil
+			}
+			revoked := make(chan error, 1)
+			pxDo(m, cookie, func(_ http.ResponseWriter, r *http.Request, s *session.Session) {
+				go func() { revoked <- m.Revoke(context.Background(), "alice", pxID(cookie)) }()
+				<-in
+				pxOK(t, "Set", pxName.Set(s, "x"))
+				pxIs(t, "Commit", s.Commit(r.Context()), session.ErrRevoked)
+				pxIs(t, "Err", s.Err(), session.ErrRevoked)
+			})
+			close(goOn)
+			pxOK(t, "Revoke", <-revoked)
+		})
+	}
 }

@@ -281,9 +281,13 @@ func (s *Session) gone() error {
 
 // upToDate says whether the token that a refresh is about to send is still the
 // session's. If another request has signed in or rotated since, sending it would
-// replace the newer cookie. A response that begins right after the refresh is not
-// checked: the network reorders responses that close together anyway.
+// replace the newer cookie. A response that begins at once after the refresh is
+// not checked: what happened in between could as well have overtaken it on its
+// way to the client.
 func (s *Session) upToDate(ctx context.Context) bool {
+	if !sameHash(s.rec.TokenHash, s.token.hash()) {
+		return false // a conflict has shown it
+	}
 	if since := now().Sub(later(s.rec.UpdatedAt, s.rec.RotatedAt)); 0 <= since && since < unchecked {
 		return true
 	}
@@ -294,7 +298,7 @@ func (s *Session) upToDate(ctx context.Context) bool {
 }
 
 // unchecked is how soon after a refresh its cookie needs no second look.
-const unchecked = 50 * time.Millisecond
+const unchecked = 5 * time.Millisecond
 
 // send puts the session's cookie into the response.
 func (s *Session) send(h http.Header) {

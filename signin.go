@@ -266,7 +266,12 @@ func (s *Session) follow(ctx context.Context, old **Record, rec *Record, carry b
 	return &next, err
 }
 
-// tombstone is what remains of a session that was replaced by another one.
+// revoked says whether the record is what remains of a session that ended and was
+// replaced by no other.
+func (r *Record) revoked() bool { return r.State == StateMoved && r.Method == "" }
+
+// tombstone is what remains of a session that was replaced by another one, or
+// for a moment of one that has ended.
 func tombstone(r *Record, successor string) *Record {
 	t := &Record{ID: r.ID, UserID: r.UserID, State: StateMoved, TokenHash: r.TokenHash, CreatedAt: r.CreatedAt, Method: successor}
 	t.UpdatedAt, t.Version = now(), newVersion()

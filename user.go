@@ -94,7 +94,6 @@ func (m *Manager) Revoke(ctx context.Context, userID, id string) error {
 	case err != nil:
 		return m.unavailable(d, "revoke", id, err)
 	}
-	m.emit(ctx, nil, Event{Kind: EventRevoked, SessionID: id, UserID: userID})
 	return nil
 }
 
@@ -104,21 +103,38 @@ const revokeAttempts = 8
 
 // revokeOnce is one attempt of Revoke. The tombstone replaces only what was read,
 // so that of parallel revocations one is told that it was the one. From then on
-// the session has ended, even if deleting what is left of it fails.
+// the session has ended; that what is left of it could not be deleted is an error
+// all the same, because a failover may undo what no replica has confirmed.
 func (m *Manager) revokeOnce(ctx context.Context, userID, id string, last bool) error {
 	r, err := m.store.Load(ctx, id)
 	switch {
 	case err != nil:
 		return err
-	case r.UserID != userID || r.State == StateMoved || m.cfg.expired(r, now()):
+	case r.UserID != userID || m.cfg.expired(r, now()):
 		return ErrNotFound
+	case r.State == StateMoved:
+		return m.finishRevoking(ctx, r)
 	}
 	end := tombstone(r, "")
 	err = insist(func() error { return m.store.Update(ctx, end, r.Version) })
-	if err != nil && !(last && errors.Is(err, ErrConflict)) {
+	ended := err == nil
+	if !ended && !(last && errors.Is(err, ErrConflict)) {
 		return err
 	}
-	return insist(func() error { return m.store.Delete(ctx, id) })
+	if err = insist(func() error { return m.store.Delete(ctx, id) }); err == nil || ended {
+		m.emit(ctx, nil, Event{Kind: EventRevoked, SessionID: id, UserID: userID})
+	}
+	return err
+}
+
+// finishRevoking deletes what is left of a session that a revocation has ended.
+func (m *Manager) finishRevoking(ctx context.Context, r *Record) error {
+	if r.revoked() {
+		if err := m.store.Delete(ctx, r.ID); err != nil {
+			return err
+		}
+	}
+	return ErrNotFound
 }
 
 // RevokeOthers ends all sessions of the user but this one, as after a change of

@@ -530,3 +530,99 @@ func TestUpdateOvertakenBySignOutDoesNotWrite(t *testing.T) {
 		pxEnded(t, m, store, cookie)
 	}
 }
+
+// What was committed is merged into the record when somebody asks: nothing of it
+// may be missing, and nothing of another request's be overwritten.
+func TestValuesAfterCommitsBesideAnotherWriter(t *testing.T) {
+	for _, tc := range pxStores {
+		t.Run(tc.name, func(t *testing.T) {
+			store, _ := tc.make()
+			m := pxManager(t, store, session.Config{})
+			cookie := pxSignIn(t, m, "alice")
+			other := func(k session.Key[string], v string) { pxPut(t, m, cookie, k, v) }
+			const a, b, c = session.Key[string]("a"), session.Key[string]("b"), session.Key[string]("c")
+			res := pxDo(m, cookie, func(_ http.ResponseWriter, r *http.Request, s *session.Session) {
+				ctx := r.Context()
+				pxOK(t, "set", a.Set(s, "1"))
+				pxOK(t, "commit", s.Commit(ctx))
+				other(b, "other")
+				pxOK(t, "set", c.Set(s, "pending"))
+				pxOK(t, "update", pxCount.Update(ctx, s, func(n int) (int, error) { return n + 1, nil }))
+				if v, _ := b.Get(s); v != "other" {
+					t.Errorf("after update b=%q", v)
+				}
+				pxOK(t, "delete", a.Delete(s))
+				pxOK(t, "commit", s.Commit(ctx))
+				other(a, "again")
+				pxOK(t, "commit", s.Commit(ctx))
+				pxOK(t, "rotate", s.Rotate(ctx))
+			})
+			next := pxSent(t, res)
+			if got := pxGet(m, next, a) + pxGet(m, next, b) + pxGet(m, next, c); got != "againotherpending" {
+				t.Errorf("got %q", got)
+			}
+			res = pxDo(m, next, func(_ http.ResponseWriter, r *http.Request, s *session.Session) {
+				pxOK(t, "set", a.Set(s, "mine"))
+				pxOK(t, "commit", s.Commit(r.Context()))
+				pxPut(t, m, next, b, "late")
+				pxOK(t, "sign in", s.SignIn(r.Context(), "alice", session.SignInOptions{}))
+				if v, _ := b.Get(s); v != "late" {
+					t.Errorf("b=%q", v)
+				}
+			})
+			next = pxSent(t, res)
+			if got := pxGet(m, next, a) + pxGet(m, next, b); got != "minelate" {
+				t.Errorf("got %q", got)
+			}
+			anon := pxAnonymous(t, m, "n")
+			res = pxDo(m, anon, func(_ http.ResponseWriter, r *http.Request, s *session.Session) {
+				pxOK(t, "set", a.Set(s, "mine"))
+				pxOK(t, "commit", s.Commit(r.Context()))
+				pxPut(t, m, anon, b, "late")
+				pxOK(t, "set", c.Set(s, "p"))
+				pxOK(t, "sign in", s.SignIn(r.Context(), "alice", session.SignInOptions{}))
+			})
+			next = pxSent(t, res)
+			if got := pxGet(m, next, a) + pxGet(m, next, b) + pxGet(m, next, c) + pxGet(m, next, pxName); got != "minelatepn" {
+				t.Errorf("got %q", got)
+			}
+		})
+	}
+}
+
+func TestGoroutinesOfARequestSeeWhatTheyCommit(t *testing.T) {
+	for _, tc := range pxStores {
+		t.Run(tc.name, func(t *testing.T) {
+			store, _ := tc.make()
+			m := pxManager(t, store, session.Config{})
+			cookie := pxSignIn(t, m, "alice")
+			pxDo(m, cookie, func(_ http.ResponseWriter, r *http.Request, s *session.Session) {
+				pxParallel(12, func(i int) {
+					k := session.Key[int](string(rune('a' + i)))
+					for j := range 20 {
+						switch i % 3 {
+						case 0:
+							pxOK(t, "update", pxCount.Update(r.Context(), s, func(n int) (int, error) { return n + 1, nil }))
+						default:
+							pxOK(t, "set", k.Set(s, j))
+							pxOK(t, "commit", s.Commit(r.Context()))
+							if v, ok := k.Get(s); !ok || v != j {
+								t.Errorf("got %d %t, want %d", v, ok, j)
+							}
+						}
+					}
+				})
+			})
+			pxDo(m, cookie, func(_ http.ResponseWriter, r *http.Request, s *session.Session) {
+				if n, _ := pxCount.Get(s); n != 80 {
+					t.Errorf("count %d", n)
+				}
+				for i := range 12 {
+					if v, ok := session.Key[int](string(rune('a' + i))).Get(s); i%3 != 0 && (!ok || v != 19) {
+						t.Errorf("key %d = %d %t", i, v, ok)
+					}
+				}
+			})
+		})
+	}
+}

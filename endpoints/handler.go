@@ -154,11 +154,12 @@ func (h *Handler) find(w http.ResponseWriter, c *call, then func(http.ResponseWr
 // cookie then, see receive; so a credential in a header is what authenticated
 // it, and no page of another origin gets a browser to send one.
 func (h *Handler) run(w http.ResponseWriter, c *call, rt *route, foreign *problem) {
-	if foreign != nil && !rt.bridge && !(c.s.ID() != "" && sendsToken(c.r)) {
+	err := c.admit(rt.need)
+	// While the store cannot be asked, nobody knows whether the token is good.
+	if foreign != nil && !rt.bridge && !errors.Is(err, session.ErrUnavailable) && !(c.s.ID() != "" && sendsToken(c.r)) {
 		h.fail(w, c.r, foreign)
 		return
 	}
-	err := c.admit(rt.need)
 	var body any
 	if err == nil {
 		body, err = rt.serve(c)

@@ -348,3 +348,16 @@ func TestVaryIsKept(t *testing.T) {
 		}
 	}
 }
+
+// While the store is down nobody knows whether a token in a header is good, so
+// that there is no telling whether another origin may send it.
+func TestOutageForHeaderClientsElsewhere(t *testing.T) {
+	s := newSite(t, session.Config{}, endpoints.Options{})
+	c := s.signInByHeader("ada")
+	s.store.down.Store(true)
+	for _, path := range []string{"/auth/logout", "/auth/refresh", "/auth/sign-out", "/api/auth/sign-out"} {
+		if a := c.do("POST", path, "", "Origin: https://elsewhere.example", "Sec-Fetch-Site: cross-site"); a.status != 503 {
+			t.Errorf("%s: got %d %s, want 503", path, a.status, a.body)
+		}
+	}
+}
