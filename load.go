@@ -219,11 +219,11 @@ func (s *Session) expire(ctx context.Context, rec *Record) error {
 // one conditional write. Of parallel requests one succeeds, and only its response
 // carries the cookie. Failing is no reason to fail the request: the session is
 // valid, and the next request tries again.
-func (s *Session) maintain(ctx context.Context, now time.Time) {
-	due := s.due(now)
-	if due == nil || ctx.Value(withoutRefresh{}) != nil {
+func (s *Session) maintain(ctx context.Context, at time.Time) {
+	if s.due(at) == nil || ctx.Value(withoutRefresh{}) != nil {
 		return
 	}
+	due := s.due(later(at, now())) // the later it says it was, the less there is to look at again
 	d := detach(ctx)
 	defer d.end()
 	err := s.m.store.Update(d, &due.rec, s.rec.Version)

@@ -71,7 +71,7 @@ func TestHerdOnRedis(t *testing.T) {
 	client := connect(t)
 	for _, c := range []contender{
 		{name: "session", start: func(tb testing.TB, _ *meter) *server {
-			return sessionServer(tb, newStore(tb, client), session.Config{UpdateAge: due})
+			return sessionServer(tb, newStore(tb, client, false), session.Config{UpdateAge: due})
 		}},
 		{name: "scs-idle", start: func(testing.TB, *meter) *server {
 			sessions := scs.New()

@@ -47,8 +47,8 @@ func onRedis(tb testing.TB, c *redis.Client) []contender {
 	return []contender{
 		{name: "floor", start: func(testing.TB, *meter) *server { return floorServer(floorRedis{c}) }},
 		{name: "floor-pipelined", start: func(testing.TB, *meter) *server { return floorServer(floorRedis{batched}) }},
-		{name: "session", start: withSession(func(tb testing.TB) session.Store { return newStore(tb, c) })},
-		{name: "session-pipelined", start: withSession(func(tb testing.TB) session.Store { return newStore(tb, batched) })},
+		{name: "session", start: withSession(func(tb testing.TB) session.Store { return newStore(tb, c, false) })},
+		{name: "session-pipelined", start: withSession(func(tb testing.TB) session.Store { return newStore(tb, c, true) })},
 		{name: "session-cached", start: withSession(func(tb testing.TB) session.Store { return cached(tb, c) })},
 		{name: "scs", module: "github.com/alexedwards/scs/goredisstore", start: scsOnRedis(c, 0)},
 		{name: "scs-idle", module: "github.com/alexedwards/scs/goredisstore", start: scsOnRedis(c, time.Hour)},
@@ -69,9 +69,9 @@ func onRedis(tb testing.TB, c *redis.Client) []contender {
 	}
 }
 
-func newStore(tb testing.TB, c redis.UniversalClient) *ours.Store {
+func newStore(tb testing.TB, c redis.UniversalClient, pipeline bool) *ours.Store {
 	tb.Helper()
-	store, err := ours.New(c, &ours.Options{Logger: slog.New(slog.DiscardHandler)})
+	store, err := ours.New(c, &ours.Options{Pipeline: pipeline, Logger: slog.New(slog.DiscardHandler)})
 	must(tb, err)
 	return store
 }
@@ -79,7 +79,7 @@ func newStore(tb testing.TB, c redis.UniversalClient) *ours.Store {
 // cached is the store behind the cache of this library, which follows it until
 // the test is over.
 func cached(tb testing.TB, c redis.UniversalClient) session.Store {
-	store, err := cachestore.New(newStore(tb, c), cachestore.Options{})
+	store, err := cachestore.New(newStore(tb, c, false), cachestore.Options{})
 	must(tb, err)
 	following := make(chan struct{})
 	go func() {

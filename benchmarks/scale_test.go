@@ -219,7 +219,7 @@ func BenchmarkScaleRedis(b *testing.B) {
 		for _, n := range sizes(b, *redisSizes) {
 			client := connect(b)
 			note(b, round, fmt.Sprintf("BenchmarkScale/redis/session/n=%d 1", n)+
-				costOnRedis(b, client, populate(b, newStore(b, client)), n))
+				costOnRedis(b, client, populate(b, newStore(b, client, false)), n))
 			if n <= enoughOnRedis {
 				must(b, client.FlushAll(b.Context()).Err())
 				note(b, round, fmt.Sprintf("BenchmarkScale/redis/scs/n=%d 1", n)+

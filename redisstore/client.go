@@ -33,6 +33,9 @@ func checkClient(client redis.UniversalClient, o *Options) error {
 		}
 		warnTimeout(o.Logger, opt.ContextTimeoutEnabled)
 		return checkWait(o, opt.ReadTimeout)
+	case *redis.AutoPipeliner:
+		// What is behind it cannot be checked.
+		return errors.New("the client is a pipeline: use the client itself, and Options.Pipeline")
 	}
 	// Somebody's wrapper: what it does with replicas is for him to know, and
 	// which connection a WAIT goes to.
@@ -55,6 +58,18 @@ func checkWait(o *Options, readTimeout time.Duration) error {
 		return fmt.Errorf("WaitTimeout %v is not below the client's ReadTimeout %v", o.WaitTimeout, readTimeout)
 	}
 	return nil
+}
+
+// newPipeline returns the client's own pipeline, which has been checked with it. It
+// is the asynchronous one, as its commands can be waited for with a bound.
+func newPipeline(client redis.UniversalClient) (*redis.AutoPipeliner, error) {
+	switch c := client.(type) {
+	case *redis.Client:
+		return c.AsyncAutoPipeline()
+	case *redis.ClusterClient:
+		return c.AsyncAutoPipeline()
+	}
+	return nil, fmt.Errorf("pipeline of a client of type %T: %w", client, errors.ErrUnsupported)
 }
 
 // checkTime bounds what New waits for the server.

@@ -27,6 +27,8 @@ func TestNewRefuses(t *testing.T) {
 		o.SentinelAddrs = []string{addr}
 		return closing(t, redis.NewFailoverClusterClient(&o))
 	}
+	pipeline, err := client.AutoPipeline()
+	must(t, err)
 	for _, refused := range []struct {
 		what   string
 		client redis.UniversalClient
@@ -41,6 +43,8 @@ func TestNewRefuses(t *testing.T) {
 		{"a failover client that reads from replicas", failoverWith(redis.FailoverOptions{ReplicaOnly: true}), redisstore.Options{}, "replicas"},
 		{"a failover client that reads from the nearest", failoverWith(redis.FailoverOptions{RouteByLatency: true}), redisstore.Options{}, "replicas"},
 		{"a failover client that reads from any", failoverWith(redis.FailoverOptions{RouteRandomly: true}), redisstore.Options{}, "replicas"},
+		{"a pipeline, of which nothing can be checked", pipeline, redisstore.Options{}, "Pipeline"},
+		{"pipelining through an unknown client", struct{ redis.UniversalClient }{client}, redisstore.Options{Pipeline: true}, "pipeline"},
 		{"a brace in the prefix", client, redisstore.Options{KeyPrefix: "a{b"}, "KeyPrefix"},
 		{"a negative time-out", client, redisstore.Options{Timeout: -1}, "Timeout"},
 		{"a negative number of replicas", client, redisstore.Options{ReplicasToConfirm: -1}, "ReplicasToConfirm"},

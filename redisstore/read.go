@@ -26,7 +26,7 @@ func (s *Store) Load(ctx context.Context, id string) (*session.Record, error) {
 	}
 	key := s.sessionKey(id)
 	data, err := ask(ctx, s, func(ctx context.Context) (string, error) {
-		return s.lookups.Get(ctx, key).Result()
+		return s.get(ctx, key)
 	})
 	switch {
 	case err == nil: // first: HasErrorPrefix takes its time even for none
@@ -45,6 +45,20 @@ func (s *Store) Load(ctx context.Context, id string) (*session.Record, error) {
 	}
 	s.owners.note(r.ID, r.UserID)
 	return r, nil
+}
+
+// get asks for a key. In a pipeline a command runs on no context, so that the
+// attempt's bounds the waiting only; a command that was given up belongs to its
+// batch and must not be read.
+func (s *Store) get(ctx context.Context, key string) (string, error) {
+	if s.pipeline == nil {
+		return s.client.Get(ctx, key).Result()
+	}
+	cmd := redis.NewStringCmd(ctx, "get", key)
+	if err := s.pipeline.Submit(ctx, cmd).WaitContext(ctx); err != nil {
+		return "", err
+	}
+	return cmd.Result()
 }
 
 // ListUser returns the sessions of a user, as [session.Store] says, but for

@@ -68,10 +68,11 @@ type Options struct {
 	// It is less than Timeout and than the client's ReadTimeout.
 	WaitTimeout time.Duration
 
-	// Pipeline, if set, is what AutoPipeline of the client returned: lookups go
-	// through it, which puts those of requests that run at once into one write.
-	// docs/reliability.md says what that costs. The caller closes it.
-	Pipeline *redis.AutoPipeliner
+	// Pipeline sends lookups through go-redis's automatic pipelining, which puts
+	// those of requests that run at once into one write: more of them in a
+	// second, each a little later. docs/reliability.md says what it costs. It
+	// needs a *redis.Client or *redis.ClusterClient, and ends with it.
+	Pipeline bool
 
 	// Heartbeat is how often Follow makes sure of each server, 1 second if zero.
 	// One that is silent for three is not trusted: so long can a session that
@@ -98,11 +99,11 @@ var ErrNotConfirmed = errors.New("redisstore: not confirmed by replicas")
 // to sweep: every key expires. It is safe for concurrent use; its zero value is
 // not usable.
 type Store struct {
-	client  redis.UniversalClient
-	lookups redis.Cmdable        // what Load asks
-	cluster *redis.ClusterClient // the client, if it is one; otherwise nil
-	prefix  string               // of keys, up to and including the brace
-	bounds  bounds               // of attempts
+	client   redis.UniversalClient
+	pipeline *redis.AutoPipeliner // of lookups; nil: they go through the client
+	cluster  *redis.ClusterClient // the client, if it is one; otherwise nil
+	prefix   string               // of keys, up to and including the brace
+	bounds   bounds               // of attempts
 
 	replicas    int // that confirm revocations
 	waitTimeout time.Duration
@@ -140,13 +141,16 @@ func New(client redis.UniversalClient, opts *Options) (*Store, error) {
 		return nil, fmt.Errorf("redisstore: new store: %w", err)
 	}
 	s := &Store{
-		client: client, lookups: client, prefix: o.KeyPrefix + ":{", bounds: bounds{timeout: o.Timeout},
+		client: client, prefix: o.KeyPrefix + ":{", bounds: bounds{timeout: o.Timeout},
 		replicas: o.ReplicasToConfirm, waitTimeout: o.WaitTimeout,
 		heartbeat: o.Heartbeat, log: o.Logger,
 	}
 	s.cluster, _ = client.(*redis.ClusterClient)
-	if o.Pipeline != nil {
-		s.lookups = o.Pipeline
+	if o.Pipeline {
+		var err error
+		if s.pipeline, err = newPipeline(client); err != nil {
+			return nil, fmt.Errorf("redisstore: new store: %w", err)
+		}
 	}
 	return s, nil
 }
