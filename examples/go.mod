@@ -11,6 +11,7 @@ require (
 	// reads and writes take contexts, and which checks origins by itself.
 	github.com/coder/websocket v1.8.15
 	github.com/updateage/session v0.0.0
+	github.com/updateage/session/internal/browser v0.0.0
 	// Of examples/cli: reading a password without showing it is different on every
 	// system.
 	golang.org/x/term v0.40.0
@@ -21,5 +22,7 @@ require (
 	github.com/gorilla/securecookie v1.1.2 // indirect
 	golang.org/x/sys v0.41.0 // indirect
 )
+
+replace github.com/updateage/session/internal/browser => ../internal/browser
 
 replace github.com/updateage/session => ../

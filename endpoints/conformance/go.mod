@@ -15,6 +15,7 @@ require (
 	// What docs/endpoints.md recommends for front ends on other origins.
 	github.com/rs/cors v1.11.1
 	github.com/updateage/session v0.0.0
+	github.com/updateage/session/internal/browser v0.0.0
 )
 
 require (
@@ -60,5 +61,7 @@ require (
 	github.com/santhosh-tekuri/jsonschema/v6 v6.0.3 // indirect
 	golang.org/x/text v0.40.0 // indirect
 )
+
+replace github.com/updateage/session/internal/browser => ../../internal/browser
 
 replace github.com/updateage/session => ../../

@@ -204,7 +204,7 @@ func TestRememberMeOutlivesTheBrowser(t *testing.T) {
 }
 
 // takeScreenshots waits until there is a refresh to show, which takes half a minute.
-func takeScreenshots(t *testing.T, laptop, phone *browser, directory string) {
+func takeScreenshots(t *testing.T, laptop, phone *chromium, directory string) {
 	url := serve(t)
 	far, near := phone.tab(t, url), laptop.tab(t, url)
 	far.open("/")

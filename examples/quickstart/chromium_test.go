@@ -2,11 +2,7 @@ package main
 
 import (
 	"context"
-	"errors"
-	"os"
-	"os/exec"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -17,69 +13,23 @@ import (
 	"github.com/chromedp/cdproto/security"
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
+
+	"github.com/updateage/session/internal/browser"
 )
 
-const (
-	lifeTime   = 4 * time.Minute  // at most, of a browser: then it is killed
-	closeTime  = 30 * time.Second // at most, to write its profile and end
-	actionTime = 30 * time.Second // at most, for one thing a user does: a busy machine is slow
-)
+// actionTime is how long one thing that a user does may take: a busy machine is slow.
+const actionTime = 30 * time.Second
 
-// browser is a running Chromium. Its profile is a new directory that is removed
-// with it, unless an option names another.
-type browser struct {
+// chromium is a running Chromium.
+type chromium struct {
 	ctx  context.Context
 	stop func()
 }
 
-func startBrowser(t *testing.T, more ...chromedp.ExecAllocatorOption) *browser {
+func startBrowser(t *testing.T, more ...chromedp.ExecAllocatorOption) *chromium {
 	t.Helper()
-	options := []chromedp.ExecAllocatorOption{
-		chromedp.ExecPath(chromium(t)),
-		chromedp.Headless,
-		chromedp.DisableGPU,
-		chromedp.NoFirstRun,
-		chromedp.Flag("disable-quic", true),
-		chromedp.Flag("disable-background-networking", true),
-		chromedp.Flag("disable-component-update", true),
-		chromedp.Flag("disable-sync", true),
-		chromedp.Flag("password-store", "basic"),
-	}
-	life, end := context.WithTimeout(context.Background(), lifeTime)
-	allocator, kill := chromedp.NewExecAllocator(life, append(options, more...)...)
-	ctx, _ := chromedp.NewContext(allocator)
-	b := &browser{ctx: ctx, stop: sync.OnceFunc(func() {
-		// Asks it to close, which writes the cookies to the profile, and waits.
-		deadline, cancel := context.WithTimeout(ctx, closeTime)
-		defer cancel()
-		if err := chromedp.Cancel(deadline); err != nil && !errors.Is(err, context.Canceled) {
-			t.Errorf("close browser: %v", err)
-		}
-		kill() // and waits again
-		end()
-	})}
-	t.Cleanup(b.stop)
-	if err := chromedp.Do(ctx); err != nil {
-		t.Fatalf("start browser: %v", err)
-	}
-	return b
-}
-
-// chromium returns the browser's path. A machine without one skips the test,
-// continuous integration must not.
-func chromium(t *testing.T) string {
-	t.Helper()
-	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
-		if path, err := exec.LookPath(name); err == nil {
-			return path
-		}
-	}
-	const missing = "missing: chromium (Debian package chromium)"
-	if os.Getenv("CI") == "true" {
-		t.Fatal(missing)
-	}
-	t.Skip(missing)
-	return ""
+	ctx, stop := browser.Start(t, more...)
+	return &chromium{ctx, stop}
 }
 
 // tab is a tab in which no script runs, on the pages of one server.
@@ -90,18 +40,18 @@ type tab struct {
 }
 
 // tab opens a tab with cookies of its own.
-func (b *browser) tab(t *testing.T, url string) *tab {
+func (b *chromium) tab(t *testing.T, url string) *tab {
 	t.Helper()
 	return b.newTab(t, url, chromedp.WithNewBrowserContext())
 }
 
 // profileTab opens a tab with the cookies of the profile.
-func (b *browser) profileTab(t *testing.T, url string) *tab {
+func (b *chromium) profileTab(t *testing.T, url string) *tab {
 	t.Helper()
 	return b.newTab(t, url)
 }
 
-func (b *browser) newTab(t *testing.T, url string, options ...chromedp.ContextOption) *tab {
+func (b *chromium) newTab(t *testing.T, url string, options ...chromedp.ContextOption) *tab {
 	t.Helper()
 	ctx, cancel := chromedp.NewContext(b.ctx, options...)
 	t.Cleanup(cancel)

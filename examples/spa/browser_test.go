@@ -217,7 +217,7 @@ func (tab *tab) wantAccessible(when string) {
 	}
 }
 
-func takeScreenshots(t *testing.T, laptop, phone *browser, directory string) {
+func takeScreenshots(t *testing.T, laptop, phone *chromium, directory string) {
 	url := newServer(t).URL
 	near, far := laptop.open(t, url, ""), phone.open(t, url, "")
 	save := func(name string, tab *tab, width int64) {

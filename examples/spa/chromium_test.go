@@ -2,11 +2,7 @@ package main
 
 import (
 	"context"
-	"errors"
-	"os"
-	"os/exec"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -16,64 +12,20 @@ import (
 	cdppage "github.com/chromedp/cdproto/page"
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
+
+	"github.com/updateage/session/internal/browser"
 )
 
-const (
-	lifeTime   = 4 * time.Minute  // at most, of a browser: then it is killed
-	closeTime  = 30 * time.Second // at most, to end
-	actionTime = 30 * time.Second // at most, for one thing a user does: a busy machine is slow
-)
+// actionTime is how long one thing that a user does may take: a busy machine is slow.
+const actionTime = 30 * time.Second
 
-// browser is a running Chromium, with an empty profile that is removed with it.
-type browser struct{ ctx context.Context }
+// chromium is a running Chromium, with an empty profile that is removed with it.
+type chromium struct{ ctx context.Context }
 
-func startBrowser(t *testing.T, userAgent string) *browser {
+func startBrowser(t *testing.T, userAgent string) *chromium {
 	t.Helper()
-	life, end := context.WithTimeout(context.Background(), lifeTime)
-	allocator, kill := chromedp.NewExecAllocator(life,
-		chromedp.ExecPath(chromium(t)),
-		chromedp.Headless,
-		chromedp.NoSandbox, // the page is this example's, and containers have no sandbox
-		chromedp.DisableGPU,
-		chromedp.NoFirstRun,
-		chromedp.UserAgent(userAgent),
-		chromedp.Flag("disable-quic", true),
-		chromedp.Flag("disable-background-networking", true),
-		chromedp.Flag("disable-component-update", true),
-		chromedp.Flag("disable-sync", true),
-		chromedp.Flag("password-store", "basic"),
-	)
-	ctx, _ := chromedp.NewContext(allocator)
-	t.Cleanup(sync.OnceFunc(func() {
-		deadline, cancel := context.WithTimeout(ctx, closeTime)
-		defer cancel()
-		if err := chromedp.Cancel(deadline); err != nil && !errors.Is(err, context.Canceled) {
-			t.Errorf("close browser: %v", err)
-		}
-		kill() // and waits
-		end()
-	}))
-	if err := chromedp.Do(ctx); err != nil {
-		t.Fatalf("start browser: %v", err)
-	}
-	return &browser{ctx}
-}
-
-// chromium returns the browser's path. A machine without one skips the test,
-// continuous integration must not.
-func chromium(t *testing.T) string {
-	t.Helper()
-	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
-		if path, err := exec.LookPath(name); err == nil {
-			return path
-		}
-	}
-	const missing = "missing: chromium (Debian package chromium)"
-	if os.Getenv("CI") == "true" {
-		t.Fatal(missing)
-	}
-	t.Skip(missing)
-	return ""
+	ctx, _ := browser.Start(t, chromedp.UserAgent(userAgent))
+	return &chromium{ctx}
 }
 
 // tab is a tab of a browser on the page.
@@ -90,7 +42,7 @@ const noPolling = "window.setInterval = () => 0;"
 
 // open opens the page in a tab with the cookies of the browser's other tabs. The
 // script runs before the page's.
-func (b *browser) open(t *testing.T, url, script string) *tab {
+func (b *chromium) open(t *testing.T, url, script string) *tab {
 	t.Helper()
 	ctx, cancel := chromedp.NewContext(b.ctx)
 	t.Cleanup(cancel)
