@@ -53,7 +53,7 @@ func (g *gate) answer(w http.ResponseWriter, r *http.Request) {
 	now := time.Now()
 	granted, why := g.decide(g.session(r), now)
 	if why != reasonNone {
-		g.refuse(w, r, why, only(r.Header, "X-Forwarded-Host"), only(r.Header, "X-Forwarded-Uri"))
+		g.refuse(w, r, why, only(r.Header, "X-Forwarded-Host"), single(r.Header, "X-Forwarded-Uri"))
 		return
 	}
 	h := w.Header()
@@ -77,10 +77,11 @@ func (g *gate) cleaned(h, request http.Header) {
 var empty = []string{""}
 
 // reuse returns for how many seconds the same verdict and the same assertion
-// hold, at most Config.MaxReuse. A refresh must not be missed, either.
+// hold, at most Config.MaxReuse. A refresh must not be missed, either, and half
+// of the assertion's life is for the service's clock.
 func (g *gate) reuse(granted grant, now time.Time) int {
 	until := now.Add(g.cfg.MaxReuse)
-	for _, end := range [...]time.Time{granted.info.ExpiresAt, granted.info.NextRefresh, granted.expires} {
+	for _, end := range [...]time.Time{granted.info.ExpiresAt, granted.info.NextRefresh, granted.renew} {
 		if !end.IsZero() && end.Before(until) {
 			until = end
 		}

@@ -174,9 +174,11 @@ func TestForwardAuthReuse(t *testing.T) {
 	}{
 		{"is off by default", session.Config{}, gateway.Config{}, 0, "0"},
 		{"is what is configured", session.Config{}, gateway.Config{MaxReuse: 20 * time.Second}, 0, "20"},
-		{"ends with the assertion", session.Config{}, gateway.Config{MaxReuse: time.Hour, Signer: newSigner(t), Audience: audience}, 0, "60"},
-		{"ends with the assertion, which was signed a while ago", session.Config{},
-			gateway.Config{MaxReuse: time.Hour, Signer: newSigner(t), Audience: audience}, 20 * time.Second, "40"},
+		{"ends with half of the assertion's life", session.Config{}, gateway.Config{MaxReuse: time.Hour, Signer: newSigner(t), Audience: audience}, 0, "30"},
+		{"ends with half of the assertion's life, which was signed a while ago", session.Config{},
+			gateway.Config{MaxReuse: time.Hour, Signer: newSigner(t), Audience: audience}, 20 * time.Second, "10"},
+		{"ends before that of an assertion which ends with the session", session.Config{ExpiresIn: time.Minute, UpdateAge: time.Minute},
+			gateway.Config{MaxReuse: time.Hour, Signer: newSigner(t), Audience: audience}, 25 * time.Second, "5"},
 		{"ends when a refresh is due", session.Config{UpdateAge: time.Minute}, gateway.Config{MaxReuse: time.Hour}, 15 * time.Second, "45"},
 		{"ends with the session", session.Config{ExpiresIn: time.Minute, UpdateAge: time.Minute}, gateway.Config{MaxReuse: time.Hour}, 15 * time.Second, "45"},
 		{"ends with freshness", session.Config{FreshAge: time.Minute}, gateway.Config{MaxReuse: time.Hour, Fresh: true}, 15 * time.Second, "45"},
@@ -308,6 +310,8 @@ func TestReturnURL(t *testing.T) {
 	const none = "/sign-in?lang=en"
 	for _, row := range []struct{ name, host, uri, want string }{
 		{"a page", "app.example.com", "/a?b=c&d", none + "&next=https%3A%2F%2Fapp.example.com%2Fa%3Fb%3Dc%26d"},
+		{"a page with commas", "app.example.com", "/a,b?ids=1,2", none + "&next=https%3A%2F%2Fapp.example.com%2Fa%2Cb%3Fids%3D1%2C2"},
+		{"two pages in a list", "app.example.com", "/a, /b", none},
 		{"a host in capitals", "APP.example.com", "/", none + "&next=https%3A%2F%2Fapp.example.com%2F"},
 		{"a host with its port", "app.example.com:443", "/", none + "&next=https%3A%2F%2Fapp.example.com%2F"},
 		{"a host with another port", "app.example.com:8443", "/", none},
@@ -333,8 +337,11 @@ func TestReturnURL(t *testing.T) {
 			wantHeader(t, resp.Header, "Location", row.want)
 		})
 	}
-	resp := ask(h, headers("Accept", "text/html", "X-Forwarded-Host", host, "X-Forwarded-Host", host, "X-Forwarded-Uri", "/"))
-	wantHeader(t, resp.Header, "Location", none)
+	for _, twice := range []string{"X-Forwarded-Host", "X-Forwarded-Uri"} {
+		header := headers("Accept", "text/html", "X-Forwarded-Host", host, "X-Forwarded-Uri", "/")
+		header[twice] = append(header[twice], header[twice][0])
+		wantHeader(t, ask(h, header).Header, "Location", none)
+	}
 }
 
 // FuzzReturnURL looks for a host and a path that lead out of the origins.

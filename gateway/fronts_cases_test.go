@@ -25,14 +25,18 @@ func TestFronts(t *testing.T) {
 			{"the service knows the signed-in user", testSignedIn},
 			{"a script without a session gets 401", testScript},
 			{"a browser without a session is sent to sign in", testBrowser},
+			{"a sign-in page on the site itself is a path", testLoginPath},
 			{"a refresh reaches the browser", testRefresh},
 			{"the cookie of an expired session goes", testExpired},
 			{"too weak an authentication gets 403", testLevel},
 			{"an outage is 503 and signs nobody out", testOutage},
 			{"without an answer of the gate nothing passes", testGateDown},
 			{"a revoked session ends with the next request", testRevoked},
+			{"the client is not believed where it is", testClientAddress},
+			{"headers that leave no room for the identity", testLargeHeaders},
 			{"a body passes whole", testBody},
 			{"the service's own answers pass", testOwnAnswers},
+			{"what the service says to caches stays", testOwnCacheControl},
 			{"an event stream passes as it comes", testEvents},
 			{"a WebSocket passes", testWebSocket},
 		} {
@@ -46,7 +50,7 @@ func TestFronts(t *testing.T) {
 
 func testSignedIn(t *testing.T, f *front) {
 	cookie, _ := signIn(t, f.sessions, "alice ü,%", session.SignInOptions{Level: session.AAL2})
-	resp, body := fetch(t, f.addr, "GET", "/orders?id=1", headers("Cookie", "theme=dark; "+cookieName+"="+cookie+"; lang=en"))
+	resp, body := fetch(t, f.addr, "GET", "/orders?id=1", headers("Cookie", "theme=dark,light; "+cookieName+"="+cookie+"; lang=en"))
 	wantStatus(t, resp, http.StatusOK)
 	if want := "hello alice ü,%"; body != want {
 		t.Errorf("body is %q, want %q", body, want)
@@ -63,7 +67,7 @@ func testSignedIn(t *testing.T, f *front) {
 	wantHeader(t, got.Header, gateway.HeaderSession, cookie[:24])
 	wantHeader(t, got.Header, gateway.HeaderLevel, "2")
 	wantHeader(t, got.Header, gateway.HeaderAuthTime, fmt.Sprint(got.identity.AuthenticatedAt.Unix()))
-	wantHeader(t, got.Header, "Cookie", "theme=dark; lang=en")
+	wantHeader(t, got.Header, "Cookie", "theme=dark,light; lang=en")
 	wantHeader(t, got.Header, "X-Forwarded-For", "127.0.0.1")
 	for name, values := range got.Header {
 		if strings.Contains(strings.Join(values, " "), cookie[24:]) {
@@ -82,10 +86,17 @@ func testScript(t *testing.T, f *front) {
 }
 
 func testBrowser(t *testing.T, f *front) {
-	resp, _ := fetch(t, f.addr, "GET", "/orders?id=1&x=%20", headers("Accept", "text/html,*/*;q=0.8", "Sec-Fetch-Mode", "navigate"))
+	resp, _ := fetch(t, f.addr, "GET", "/orders?ids=1,2&x=%20", headers("Accept", "text/html,*/*;q=0.8", "Sec-Fetch-Mode", "navigate"))
 	f.want(t, resp, http.StatusFound)
-	wantHeader(t, resp.Header, "Location", loginURL+"?return_to="+url.QueryEscape(origin+"/orders?id=1&x=%20"))
+	wantHeader(t, resp.Header, "Location", loginURL+"?return_to="+url.QueryEscape(origin+"/orders?ids=1,2&x=%20"))
 	wantHeader(t, resp.Header, "Cache-Control", "no-store")
+}
+
+func testLoginPath(t *testing.T, f *front) {
+	f.reset(t, session.Config{}, gateway.Config{LoginURL: "/sign-in?lang=en"})
+	resp, _ := fetch(t, f.addr, "GET", "/orders", headers("Accept", "text/html"))
+	f.want(t, resp, http.StatusFound)
+	wantHeader(t, resp.Header, "Location", "/sign-in?lang=en&return_to="+url.QueryEscape(origin+"/orders"))
 }
 
 func testRefresh(t *testing.T, f *front) {
@@ -184,6 +195,66 @@ func testRevoked(t *testing.T, f *front) {
 	f.want(t, resp, http.StatusUnauthorized)
 }
 
+// testClientAddress sends what a proxy says of its client. Neither the gate nor
+// the service may hear it of the client itself.
+func testClientAddress(t *testing.T, f *front) {
+	cookie, _ := signIn(t, f.sessions, "alice", session.SignInOptions{})
+	asked := make(chan http.Header, 1)
+	inner := *f.handler.Load()
+	if f.kind != newProxy { // which is the gate itself
+		spy := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			asked <- r.Header.Clone()
+			inner.ServeHTTP(w, r)
+		}))
+		f.handler.Store(&spy)
+	}
+	said := withCookie(cookie)
+	for _, name := range []string{"X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-IP", "True-Client-IP", "Forwarded"} {
+		said[name] = []string{"spoofed"}
+	}
+	resp, _ := fetch(t, f.addr, "GET", "/", said)
+	wantStatus(t, resp, http.StatusOK)
+	got := f.one(t).Header
+	wantNoTrace(t, got, "spoofed")
+	heard := []http.Header{got}
+	if f.kind != newProxy {
+		heard = append(heard, <-asked)
+	}
+	for _, h := range heard {
+		wantHeader(t, h, "X-Forwarded-For", "127.0.0.1")
+		wantHeader(t, h, "X-Forwarded-Host", host)
+		wantHeader(t, h, "X-Forwarded-Proto", "http")
+	}
+}
+
+// testLargeHeaders fills a request up to what a proxy can hold. One that it
+// passes on has to say all about its user.
+func testLargeHeaders(t *testing.T, f *front) {
+	user, target := strings.Repeat("a", 128), "/"+strings.Repeat("u", 600) // which X-Forwarded-Uri repeats
+	cookie, _ := signIn(t, f.sessions, user, session.SignInOptions{})
+	passed, statuses := 0, make(map[int]bool)
+	for size := 12_000; size < 16_400; size += 50 {
+		line := "X-Fill: " + strings.Repeat("a", size/10) + "\r\n" // nginx takes 8 kB in a line at most
+		for _, answer := range f.raw(t, patient, "GET "+target+" HTTP/1.1\r\nHost: "+host+"\r\nCookie: "+cookieName+"="+cookie+
+			"\r\n"+strings.Repeat(line, 10)+"Connection: close\r\n\r\n") {
+			statuses[answer.StatusCode] = true
+		}
+		for _, r := range f.service.takeRaw() {
+			passed++
+			if r.Header.Get(gateway.HeaderAssertion) == "" {
+				t.Errorf("%d bytes: service got no assertion", size)
+			}
+			wantHeader(t, r.Header, gateway.HeaderUserID, user)
+			wantHeader(t, r.Header, gateway.HeaderSession, cookie[:24])
+			wantHeader(t, r.Header, gateway.HeaderLevel, "0")
+			wantHeader(t, r.Header, "Cookie", "")
+		}
+	}
+	if passed == 0 || f.kind == "HAProxy" && !statuses[http.StatusRequestHeaderFieldsTooLarge] {
+		t.Errorf("%d requests passed, with answers %v", passed, statuses)
+	}
+}
+
 func testBody(t *testing.T, f *front) {
 	cookie, _ := signIn(t, f.sessions, "alice", session.SignInOptions{})
 	f.service.setServe(t, func(w http.ResponseWriter, r *http.Request) {
@@ -218,6 +289,17 @@ func testOwnAnswers(t *testing.T, f *front) {
 		f.want(t, resp, status, "alice")
 		wantHeader(t, resp.Header, "Location", "/elsewhere")
 	}
+}
+
+func testOwnCacheControl(t *testing.T, f *front) {
+	cookie, _ := signIn(t, f.sessions, "alice", session.SignInOptions{})
+	f.service.setServe(t, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Cache-Control", "public, max-age=60")
+	})
+	resp, _ := fetch(t, f.addr, "GET", "/", withCookie(cookie))
+	f.want(t, resp, http.StatusOK, "alice")
+	wantHeader(t, resp.Header, "Cache-Control", "public, max-age=60")
+	wantHeader(t, resp.Header, "Set-Cookie", "")
 }
 
 func testEvents(t *testing.T, f *front) {

@@ -1,6 +1,7 @@
 package gateway_test
 
 import (
+	"cmp"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -66,7 +67,7 @@ func (f *front) reset(tb testing.TB, sessions session.Config, cfg gateway.Config
 	f.store = &store{}
 	f.sessions = newManager(tb, f.store, sessions)
 	cfg.Signer, cfg.Audience = f.signer, audience
-	cfg.LoginURL, cfg.Origins = loginURL, []string{origin}
+	cfg.LoginURL, cfg.Origins = cmp.Or(cfg.LoginURL, loginURL), []string{origin}
 	var h http.Handler
 	if f.kind == newProxy {
 		upstream := must[*url.URL](tb)(url.Parse(f.service.URL))

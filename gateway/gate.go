@@ -70,7 +70,7 @@ func (r reason) status() int {
 type grant struct {
 	info      session.Info
 	assertion string
-	expires   time.Time // of the assertion; zero: there is none
+	renew     time.Time // when the assertion has half of its life left; zero: there is none
 }
 
 // decide looks at the session alone.
@@ -89,12 +89,12 @@ func (g *gate) decide(s *session.Session, now time.Time) (grant, reason) {
 	}
 	granted := grant{info: info}
 	if g.cfg.Signer != nil {
-		var err error
-		granted.assertion, granted.expires, err = g.cfg.Signer.Assert(g.cfg.Audience, info)
+		assertion, expires, err := g.cfg.Signer.Assert(g.cfg.Audience, info)
 		if err != nil {
 			g.log.Error("gateway: no assertion", "error", err)
 			return grant{}, reasonUnavailable // fails closed: the service would have to trust plain headers
 		}
+		granted.assertion, granted.renew = assertion, expires.Add(-g.cfg.Signer.lifetime/2)
 	}
 	return granted, reasonNone
 }

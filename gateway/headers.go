@@ -30,7 +30,8 @@ const (
 // Headers of ForwardAuth's answers for the proxy itself.
 const (
 	// HeaderReason says why a request is refused: "session", "level",
-	// "freshness" or "unavailable".
+	// "freshness" or "unavailable"; of NewProxy also "origin". Verifier says
+	// "level" and "freshness" in it, too.
 	HeaderReason = "X-Auth-Reason"
 	// HeaderReuse is the number of seconds for which the verdict may be reused.
 	HeaderReuse = "X-Auth-Max-Age"
@@ -155,6 +156,33 @@ func dropCookie(line, name string) string {
 		}
 	}
 	return strings.Join(pairs, "; ")
+}
+
+// withoutSetCookie removes Set-Cookie headers for the cookie of the given name.
+func withoutSetCookie(h http.Header, name string) {
+	lines := h["Set-Cookie"]
+	if len(lines) == 0 {
+		return
+	}
+	var kept []string
+	for _, line := range lines {
+		if cookieName(line) != name {
+			kept = append(kept, line)
+		}
+	}
+	replace(h, "Set-Cookie", kept)
+}
+
+// cookieName returns the name under which a browser will send a cookie. One
+// without a name is sent as its value alone: "=a=b" comes back as "a=b", and
+// only names with a prefix keep browsers from it (RFC 6265bis, 5.7).
+func cookieName(line string) string {
+	pair, _, _ := strings.Cut(line, ";")
+	name, value, _ := strings.Cut(pair, "=")
+	if name = strings.TrimSpace(name); name == "" {
+		name, _, _ = strings.Cut(value, "=")
+	}
+	return strings.TrimSpace(name)
 }
 
 // withoutTokens returns Authorization headers without session tokens.

@@ -65,9 +65,15 @@ type remoteKeys struct {
 
 	known atomic.Pointer[fetched]
 
-	mu     sync.Mutex    // guards what follows
-	last   time.Time     // when the last fetch began; zero: never
-	flight chan struct{} // closed when the fetch under way has ended; nil: there is none
+	mu     sync.Mutex // guards what follows
+	last   time.Time  // when the last fetch began; zero: never
+	flight *flight    // the fetch under way; nil: there is none
+}
+
+// flight is a fetch under way.
+type flight struct {
+	ended   chan struct{} // closed when it has
+	overdue bool          // nothing was fetched for so long that nobody knows how the issuer is
 }
 
 // fetched is a key set and when it was asked for.
@@ -93,20 +99,25 @@ func newRemoteKeys(cfg VerifierConfig) *remoteKeys {
 }
 
 // find returns a known key at once, also if it is due for a refresh, which then
-// goes on in the background. Only a key that is not known waits for a fetch.
+// goes on in the background. Two wait for a fetch: a key that is not known, and
+// one that is overdue because no request came that would have noticed. It may
+// have been withdrawn, of which no failed fetch has told.
 func (r *remoteKeys) find(ctx context.Context, id string) (*jose.JSONWebKey, error) {
-	set := r.usable(time.Now())
-	if key := set.key(id); key != nil {
-		if time.Since(set.at) >= r.refreshAfter {
-			r.fetch()
-		}
+	now := time.Now()
+	set := r.usable(now)
+	key := set.key(id)
+	if key != nil && now.Sub(set.at) < r.refreshAfter {
 		return key, nil
 	}
-	if flight := r.fetch(); flight != nil {
+	flight := r.fetch()
+	if key != nil && (flight == nil || !flight.overdue) {
+		return key, nil
+	}
+	if flight != nil {
 		select {
-		case <-flight:
+		case <-flight.ended:
 		case <-ctx.Done():
-			return nil, fmt.Errorf("%w: %w", ErrKeys, context.Cause(ctx))
+			return nil, fmt.Errorf("%w: %w", ErrKeys, context.Cause(ctx)) // fails closed
 		}
 		set = r.usable(time.Now())
 	}
@@ -136,7 +147,7 @@ func (set *fetched) key(id string) *jose.JSONWebKey {
 
 // fetch returns the fetch under way, or begins one. It returns nil if the last
 // one was only a moment ago.
-func (r *remoteKeys) fetch() <-chan struct{} {
+func (r *remoteKeys) fetch() *flight {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.flight != nil {
@@ -146,13 +157,13 @@ func (r *remoteKeys) fetch() <-chan struct{} {
 	if !r.last.IsZero() && now.Sub(r.last) < fetchPause {
 		return nil
 	}
-	flight := make(chan struct{})
-	r.last, r.flight = now, flight
+	f := &flight{ended: make(chan struct{}), overdue: now.Sub(r.last) >= 2*r.refreshAfter}
+	r.last, r.flight = now, f
 	go func() {
-		defer close(flight)
+		defer close(f.ended)
 		r.run(now)
 	}()
-	return flight
+	return f
 }
 
 // run fetches the keys. It belongs to no request: others wait for it as well.

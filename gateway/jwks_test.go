@@ -64,6 +64,7 @@ func verifying(t *testing.T, cfg gateway.VerifierConfig, test func(t *testing.T,
 		s := &issuerServer{signer: newSigner(t)}
 		cfg.JWKS, cfg.Client = "https://auth.example.com/jwks.json", &http.Client{Transport: s}
 		test(t, s, newVerifier(t, cfg))
+		time.Sleep(5 * time.Second) // in which a fetch that hangs gives up
 	})
 }
 
@@ -109,6 +110,87 @@ func TestKeysAreRefreshedInTheBackground(t *testing.T) {
 		s.wantFetches(t, "when they are due", 1)
 		wantVerified(t, "afterwards", s.signer, v, nil)
 		s.wantFetches(t, "afterwards", 0)
+	})
+}
+
+// A key that was withdrawn while nobody asked must not be good for longer than
+// one in use, as long as the issuer is there to tell.
+func TestWithdrawnKeys(t *testing.T) {
+	for _, row := range []struct {
+		name string
+		idle time.Duration
+		want error // of the first request after that; the second finds the key gone
+	}{
+		{"before they are due", 5*time.Minute - time.Second, nil},
+		{"due", 10*time.Minute - time.Second, nil},
+		{"overdue", 10 * time.Minute, gateway.ErrAssertion},
+		{"almost stale", time.Hour - time.Second, gateway.ErrAssertion},
+		{"stale", time.Hour, gateway.ErrAssertion},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			verifying(t, gateway.VerifierConfig{}, func(t *testing.T, s *issuerServer, v *gateway.Verifier) {
+				leaked := s.signer
+				wantVerified(t, "at first", leaked, v, nil)
+				s.signer = newSigner(t)
+				time.Sleep(row.idle)
+				wantVerified(t, "after a while", leaked, v, row.want)
+				time.Sleep(5 * time.Second)
+				synctest.Wait()
+				wantVerified(t, "by a key that the issuer has", s.signer, v, nil)
+				wantVerified(t, "then", leaked, v, gateway.ErrAssertion)
+			})
+		})
+	}
+}
+
+// Only the first request after a pause waits for an issuer that hangs.
+func TestIdleServiceWhoseIssuerHangs(t *testing.T) {
+	verifying(t, gateway.VerifierConfig{}, func(t *testing.T, s *issuerServer, v *gateway.Verifier) {
+		wantVerified(t, "at first", s.signer, v, nil)
+		never := make(chan struct{})
+		s.hold.Store(&never)
+		for _, row := range []struct {
+			name        string
+			after, took time.Duration
+		}{
+			{"after half an hour", 30 * time.Minute, 5 * time.Second},
+			{"at once", 0, 0},
+			{"a minute later", time.Minute, 0},
+			{"9 minutes later", 9 * time.Minute, 0},
+		} {
+			time.Sleep(row.after)
+			start := time.Now()
+			wantVerified(t, row.name, s.signer, v, nil)
+			if took := time.Since(start); took != row.took {
+				t.Errorf("%s: waited for %v, want %v", row.name, took, row.took)
+			}
+		}
+	})
+}
+
+// Whoever hangs up is not let in by a key that may be withdrawn.
+func TestRequestThatEndsWhileKeysAreOverdue(t *testing.T) {
+	verifying(t, gateway.VerifierConfig{}, func(t *testing.T, s *issuerServer, v *gateway.Verifier) {
+		wantVerified(t, "at first", s.signer, v, nil)
+		never := make(chan struct{})
+		s.hold.Store(&never)
+		time.Sleep(30 * time.Minute)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		text, _ := assert(t, s.signer, alice())
+		if _, err := v.Verify(ctx, text); !errors.Is(err, gateway.ErrKeys) {
+			t.Errorf("got %v, want ErrKeys", err)
+		}
+	})
+}
+
+func TestShortStaleFor(t *testing.T) {
+	verifying(t, gateway.VerifierConfig{StaleFor: 5 * time.Second}, func(t *testing.T, s *issuerServer, v *gateway.Verifier) {
+		for range 12 {
+			wantVerified(t, "each second", s.signer, v, nil)
+			time.Sleep(time.Second)
+		}
+		s.wantFetches(t, "in 12 seconds", 3)
 	})
 }
 

@@ -114,9 +114,19 @@ func navigates(h http.Header) bool {
 	return strings.Contains(h.Get("Accept"), "text/html")
 }
 
-// only returns the value of a header that there is once, else "".
+// only returns the value of a header that there is once and that is no list,
+// else "".
 func only(h http.Header, name string) string {
-	if values := h[name]; len(values) == 1 && !strings.ContainsRune(values[0], ',') {
+	if value := single(h, name); !strings.ContainsRune(value, ',') {
+		return value
+	}
+	return ""
+}
+
+// single returns the value of a header that there is once, else "". It may have
+// commas, as a URI may.
+func single(h http.Header, name string) string {
+	if values := h[name]; len(values) == 1 {
 		return values[0]
 	}
 	return ""

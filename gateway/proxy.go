@@ -24,10 +24,11 @@ import (
 // session.Manager.Live.
 //
 // upstream is the service's http(s) URL; its path goes in front of the
-// request's. The service is told the client's address, host and scheme in
+// request's, and is no boundary: of /../ in a request the service decides where
+// it leads. The service is told the client's address, host and scheme in
 // X-Forwarded-For, -Host and -Proto; what a client says in them is believed only
-// of session.Config.TrustedProxies. A session cookie that the service sets is
-// dropped: it is not the service's.
+// of session.Config.TrustedProxies, and X-Real-IP and True-Client-IP of nobody.
+// A session cookie that the service sets is dropped: it is not the service's.
 //
 // Requests that change something and come from other sites are not the proxy's
 // business; put http.CrossOriginProtection in front. WebSockets are: from
@@ -53,7 +54,7 @@ func NewProxy(m *session.Manager, upstream *url.URL, cfg Config) (http.Handler, 
 		ErrorHandler:   p.failed,
 		Transport:      cfg.Transport,
 	}
-	p.live = m.Live(&p.reverse)
+	p.live = m.Live(http.HandlerFunc(p.serve))
 	// Optional, for the same reason as in ForwardAuth.
 	return m.Optional(p), nil
 }
@@ -79,6 +80,11 @@ func (p *proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	p.live.ServeHTTP(w, r.WithContext(&admitted{r.Context(), granted}))
+}
+
+// serve asks the service.
+func (p *proxy) serve(w http.ResponseWriter, r *http.Request) {
+	p.reverse.ServeHTTP(&hintsWriter{w, p.cookie}, r)
 }
 
 // admitted carries the grant of a request to rewrite.
@@ -133,6 +139,9 @@ func replace(h http.Header, name string, values []string) {
 // forwarded tells the service of the client, of which only a trusted proxy in
 // front knows better than the connection.
 func (p *proxy) forwarded(pr *httputil.ProxyRequest) {
+	for _, name := range hearsay {
+		delete(pr.Out.Header, name)
+	}
 	if !p.trusts(pr.In.RemoteAddr) {
 		pr.SetXForwarded()
 		return
@@ -145,6 +154,10 @@ func (p *proxy) forwarded(pr *httputil.ProxyRequest) {
 		}
 	}
 }
+
+// hearsay are other names of the client's address. Some services prefer them to
+// X-Forwarded-For, and then believe every client.
+var hearsay = [...]string{"X-Real-Ip", "True-Client-Ip"}
 
 func (p *proxy) trusts(remote string) bool {
 	host, _, _ := net.SplitHostPort(remote)
@@ -181,19 +194,26 @@ func (p *proxy) foreign(r *http.Request) bool {
 
 // withhold drops a session cookie that the service sets.
 func (p *proxy) withhold(resp *http.Response) error {
-	cookies := resp.Header["Set-Cookie"]
-	if len(cookies) == 0 {
-		return nil
-	}
-	kept := cookies[:0]
-	for _, c := range cookies {
-		if name, _, _ := strings.Cut(c, "="); strings.TrimSpace(name) != p.cookie {
-			kept = append(kept, c)
-		}
-	}
-	replace(resp.Header, "Set-Cookie", kept)
+	withoutSetCookie(resp.Header, p.cookie)
 	return nil
 }
+
+// hintsWriter does the same with informational responses, which ReverseProxy
+// passes on by itself.
+type hintsWriter struct {
+	http.ResponseWriter
+	cookie string
+}
+
+func (w *hintsWriter) WriteHeader(status int) {
+	if status < 200 {
+		withoutSetCookie(w.Header(), w.cookie)
+	}
+	w.ResponseWriter.WriteHeader(status)
+}
+
+// Unwrap is for http.ResponseController, by which ReverseProxy flushes and hijacks.
+func (w *hintsWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
 // failed answers a request that got no response: because its session ended, or
 // because the service could not be reached.

@@ -7,7 +7,9 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/http/httptrace"
 	"net/netip"
+	"net/textproto"
 	"net/url"
 	"os"
 	"slices"
@@ -88,7 +90,8 @@ func TestProxyKeepsOtherCookiesAndTokens(t *testing.T) {
 }
 
 func TestProxyTellsOfTheClient(t *testing.T) {
-	spoofed := []string{"X-Forwarded-For", "192.0.2.9", "X-Forwarded-Host", "evil.example", "X-Forwarded-Proto", "https", "Forwarded", "for=192.0.2.9"}
+	spoofed := []string{"X-Forwarded-For", "192.0.2.9", "X-Forwarded-Host", "evil.example", "X-Forwarded-Proto", "https", "Forwarded", "for=192.0.2.9",
+		"X-Real-IP", "192.0.2.9", "True-Client-IP", "192.0.2.9"}
 	for _, row := range []struct {
 		name             string
 		trusted          []netip.Prefix
@@ -108,7 +111,9 @@ func TestProxyTellsOfTheClient(t *testing.T) {
 			wantHeader(t, got.Header, "X-Forwarded-For", row.addr)
 			wantHeader(t, got.Header, "X-Forwarded-Host", row.host)
 			wantHeader(t, got.Header, "X-Forwarded-Proto", row.prot)
-			wantHeader(t, got.Header, "Forwarded", "")
+			for _, name := range []string{"Forwarded", "X-Real-Ip", "True-Client-Ip"} {
+				wantHeader(t, got.Header, name, "")
+			}
 		})
 	}
 }
@@ -120,9 +125,51 @@ func TestProxyDropsASessionCookieOfTheService(t *testing.T) {
 		w.Header().Add("Set-Cookie", "a=1")
 		w.Header().Add("Set-Cookie", cookieName+"="+strings.Repeat("A", 64)+"; Path=/; Secure")
 		w.Header().Add("Set-Cookie", " "+cookieName+" =; Max-Age=0")
+		w.Header().Add("Set-Cookie", "="+cookieName+"=evil; Secure") // sent by its value alone
+		w.Header().Add("Set-Cookie", " = "+cookieName+" = evil")
+		w.Header().Add("Set-Cookie", cookieName)
+		w.Header().Add("Set-Cookie", "=b=2; Path=/")
 	})
 	resp, _ := fetch(t, f.addr, "GET", "/", withCookie(cookie))
-	wantHeader(t, resp.Header, "Set-Cookie", "a=1")
+	wantHeader(t, resp.Header, "Set-Cookie", "a=1 | =b=2; Path=/")
+}
+
+// An informational response passes, without a session cookie in it, and leaves
+// that of a refresh to the final one.
+func TestProxyPassesEarlyHints(t *testing.T) {
+	f := newProxyFront(t, session.Config{UpdateAge: session.EveryRequest}, gateway.Config{}, "")
+	cookie, _ := signIn(t, f.sessions, "alice", session.SignInOptions{})
+	f.service.setServe(t, func(w http.ResponseWriter, _ *http.Request) {
+		h := w.Header()
+		h["Link"], h["Set-Cookie"] = []string{"</a.css>; rel=preload"}, []string{cookieName + "=evil", "a=1"}
+		w.WriteHeader(http.StatusEarlyHints)
+		h["Set-Cookie"] = []string{"b=2"}
+		w.WriteHeader(http.StatusNoContent)
+	})
+	var early []http.Header
+	ctx := httptrace.WithClientTrace(t.Context(), &httptrace.ClientTrace{
+		Got1xxResponse: func(_ int, h textproto.MIMEHeader) error {
+			early = append(early, http.Header(h))
+			return nil
+		},
+	})
+	r := must[*http.Request](t)(http.NewRequestWithContext(ctx, "GET", "http://"+f.addr, nil))
+	r.Header = withCookie(cookie)
+	resp := must[*http.Response](t)(client.Do(r))
+	_ = resp.Body.Close()
+	if len(early) != 1 {
+		t.Fatalf("got %d informational responses, want 1", len(early))
+	}
+	wantHeader(t, early[0], "Link", "</a.css>; rel=preload")
+	wantHeader(t, early[0], "Set-Cookie", "a=1")
+	wantHeader(t, resp.Header, "Cache-Control", "no-store")
+	values := make(map[string]string)
+	for _, c := range resp.Cookies() {
+		values[c.Name] = c.Value
+	}
+	if len(values) != 2 || values["b"] != "2" || values[cookieName] != cookie {
+		t.Errorf("cookies are %v, want the service's and that of the session", resp.Header["Set-Cookie"])
+	}
 }
 
 func TestProxyWebSocketOrigins(t *testing.T) {

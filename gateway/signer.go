@@ -32,7 +32,8 @@ type SignerConfig struct {
 	// Keys are the signing keys, newest first. All are published; the first
 	// whose SignFrom has come signs. To change the key, put a new one in front
 	// on all nodes, with a SignFrom ten minutes ahead; take the old one away a
-	// minute after that at the earliest. At least one, of which one signs already.
+	// minute after that at the earliest. At least one, of which one signs
+	// already, and none twice.
 	Keys []Key
 	// Lifetime is how long an assertion lives, 2 seconds to a minute. It is used
 	// for half of that and then replaced, so that a service has the other half
@@ -75,13 +76,17 @@ func NewSigner(cfg SignerConfig) (*Signer, error) {
 	return s, nil
 }
 
-// SetKeys replaces the keys, as SignerConfig.Keys has them, while the Signer is in use.
+// SetKeys replaces the keys, as SignerConfig.Keys has them, while the Signer is
+// in use. After an error the former keys stay.
 func (s *Signer) SetKeys(keys ...Key) error {
 	ring := &keyring{}
 	var published jose.JSONWebKeySet
 	for i, k := range keys {
 		if len(k.Private) != ed25519.PrivateKeySize {
 			return fmt.Errorf("gateway: key %d is no Ed25519 key", i)
+		}
+		if len(published.Key(k.ID())) > 0 { // no Verifier would take such a set
+			return fmt.Errorf("gateway: key %d is there twice", i)
 		}
 		jws, err := newJWS(k)
 		if err != nil {

@@ -227,6 +227,9 @@ func TestKeyRotation(t *testing.T) {
 		if err := s.SetKeys(gateway.Key{Private: old.Private, SignFrom: time.Now().Add(time.Second)}); err == nil {
 			t.Error("no key signs yet: no error")
 		}
+		if err := s.SetKeys(old, old); err == nil {
+			t.Error("one key twice: no error")
+		}
 		wantKid("after a mistake", next)
 	})
 }
@@ -282,6 +285,7 @@ func TestSignerMistakes(t *testing.T) {
 		{"no key", gateway.SignerConfig{Issuer: issuer}, "none of the keys"},
 		{"no key yet", gateway.SignerConfig{Issuer: issuer, Keys: []gateway.Key{{key.Private, time.Now().Add(time.Hour)}}}, "none of the keys"},
 		{"an empty key", gateway.SignerConfig{Issuer: issuer, Keys: []gateway.Key{key, {}}}, "key 1"},
+		{"one key twice", gateway.SignerConfig{Issuer: issuer, Keys: []gateway.Key{key, {key.Private, time.Now().Add(time.Hour)}}}, "key 1 is there twice"},
 		{"a long life", gateway.SignerConfig{Issuer: issuer, Keys: []gateway.Key{key}, Lifetime: time.Minute + 1}, "Lifetime"},
 		{"hardly a life", gateway.SignerConfig{Issuer: issuer, Keys: []gateway.Key{key}, Lifetime: time.Second}, "Lifetime"},
 	} {

@@ -17,10 +17,12 @@ import (
 	"github.com/updateage/session"
 )
 
-// Errors of Verifier.Verify.
+// Errors of Verifier.Verify, which also returns session.ErrNotFresh.
 var (
 	// ErrAssertion reports an assertion that is missing or not valid here and now.
 	ErrAssertion = errors.New("gateway: no valid assertion")
+	// ErrLevel reports a user who has authenticated below VerifierConfig.Level.
+	ErrLevel = errors.New("gateway: authentication is too weak")
 	// ErrKeys reports that there are no keys to verify with: the issuer could
 	// not be asked for too long.
 	ErrKeys = errors.New("gateway: issuer's keys are unavailable")
@@ -47,11 +49,13 @@ type VerifierConfig struct {
 	Keys []ed25519.PublicKey
 
 	// RefreshAfter is the age at which keys are fetched anew, in the background
-	// of the request that notices. 0: 5 minutes.
+	// of the request that notices. At twice that age the request waits for them,
+	// so that a key that was withdrawn is good for so long at most, unless the
+	// issuer is down. 0: 5 minutes.
 	RefreshAfter time.Duration
 	// StaleFor is for how long keys are used while the issuer cannot be asked,
-	// from when they were fetched. A key that was withdrawn meanwhile is good
-	// for so long. 0: an hour.
+	// from when they were fetched: a key that was withdrawn meanwhile is good for
+	// so long. At least 5 seconds, the least time between two fetches. 0: an hour.
 	StaleFor time.Duration
 	// InsecureHTTP allows a JWKS URL without TLS on another machine. Whoever
 	// gets between can then send keys of his own and be any user.
@@ -59,9 +63,18 @@ type VerifierConfig struct {
 	// Client fetches keys. nil: one that follows no redirects. It has 5 seconds.
 	Client *http.Client
 
+	// Level is the least assurance level of the authentication, whatever the
+	// gateway demands. 0: any.
+	Level session.Level
+	// MaxAge is how long ago the user may have authenticated, in whole seconds
+	// (ASVS 5.0 7.5.1). A service whose areas demand different things has a
+	// Verifier for each, or looks at the Identity. 0: any time.
+	MaxAge time.Duration
+
 	// ErrorHandler answers requests that Handler does not let pass: err is
-	// ErrAssertion or ErrKeys, see errors.Is. nil: 401 or 503 and its text. If
-	// it leaves the status unsaid it is 200, with whatever it has written.
+	// ErrAssertion, ErrKeys, ErrLevel or session.ErrNotFresh, see errors.Is.
+	// nil: 401, 503 or, with HeaderReason, 403, and its text. If it leaves the
+	// status unsaid it is 200, with whatever it has written.
 	ErrorHandler func(w http.ResponseWriter, r *http.Request, err error)
 	// Logger logs failures to fetch keys, and refusals as debug messages. nil: slog.Default().
 	Logger *slog.Logger
@@ -71,6 +84,8 @@ type VerifierConfig struct {
 // concurrent use. It starts no goroutine that lasts and needs no closing.
 type Verifier struct {
 	issuer, audience string
+	level            session.Level
+	maxAge           time.Duration // 0: any
 	keys             keySource
 	fail             func(http.ResponseWriter, *http.Request, error)
 	log              *slog.Logger
@@ -96,13 +111,19 @@ func NewVerifier(cfg VerifierConfig) (*Verifier, error) {
 		mistake{cfg.Issuer == "", "Issuer is missing"},
 		mistake{cfg.Audience == "", "Audience is missing"},
 		mistake{(cfg.JWKS == "") == (len(cfg.Keys) == 0), "either JWKS or Keys is needed"},
-		mistake{cfg.RefreshAfter < 0 || cfg.StaleFor < 0, "RefreshAfter or StaleFor is negative"},
+		mistake{cfg.RefreshAfter < 0, "RefreshAfter is negative"},
+		mistake{cfg.StaleFor != 0 && cfg.StaleFor < fetchPause, "StaleFor is less than 5 seconds"},
+		mistake{cfg.Level > session.AAL3, fmt.Sprintf("Level %d is unknown", cfg.Level)},
+		mistake{cfg.MaxAge < 0 || cfg.MaxAge%time.Second != 0, "MaxAge is not a number of whole seconds"},
 	)
 	keys, err := newKeys(cfg)
 	if err := errors.Join(append(errs, err)...); err != nil {
 		return nil, err
 	}
-	return &Verifier{issuer: cfg.Issuer, audience: cfg.Audience, keys: keys, fail: cfg.ErrorHandler, log: cfg.Logger}, nil
+	return &Verifier{
+		issuer: cfg.Issuer, audience: cfg.Audience, level: cfg.Level, maxAge: cfg.MaxAge,
+		keys: keys, fail: cfg.ErrorHandler, log: cfg.Logger,
+	}, nil
 }
 
 func newKeys(cfg VerifierConfig) (keySource, error) {
@@ -122,9 +143,9 @@ func newKeys(cfg VerifierConfig) (keySource, error) {
 }
 
 // Handler lets requests with a valid assertion pass to next, which gets the
-// user from FromContext. Others get 401, or 503 while there are no keys. It
-// looks at the one HeaderAssertion header; the plain identity headers could be
-// anybody's.
+// user from FromContext. Others get 401, 403 if the authentication is too weak or
+// too old, or 503 while there are no keys. It looks at the one HeaderAssertion
+// header; the plain identity headers could be anybody's.
 func (v *Verifier) Handler(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		values := r.Header[HeaderAssertion]
@@ -151,9 +172,16 @@ func (v *Verifier) refuse(w http.ResponseWriter, r *http.Request, err error) {
 // answerError says what clients may know; the reason is for the log.
 func answerError(w http.ResponseWriter, _ *http.Request, err error) {
 	status := http.StatusUnauthorized
-	if errors.Is(err, ErrKeys) {
+	switch {
+	case errors.Is(err, ErrKeys):
 		status = http.StatusServiceUnavailable
 		w.Header().Set("Retry-After", "5")
+	case errors.Is(err, ErrLevel):
+		status = http.StatusForbidden
+		w.Header().Set(HeaderReason, string(reasonLevel))
+	case errors.Is(err, session.ErrNotFresh):
+		status = http.StatusForbidden
+		w.Header().Set(HeaderReason, string(reasonFreshness))
 	}
 	http.Error(w, http.StatusText(status), status)
 }
@@ -164,8 +192,8 @@ func answerError(w http.ResponseWriter, _ *http.Request, err error) {
 var algorithms = []jose.SignatureAlgorithm{jose.EdDSA}
 
 // Verify returns the identity in an assertion, for servers that are not
-// http.Handlers. ctx bounds the waiting for keys. The error is ErrAssertion or
-// ErrKeys and never contains the assertion.
+// http.Handlers. ctx bounds the waiting for keys. The error is ErrAssertion,
+// ErrKeys, ErrLevel or session.ErrNotFresh and never contains the assertion.
 func (v *Verifier) Verify(ctx context.Context, assertion string) (Identity, error) {
 	if len(assertion) > maxAssertion {
 		return Identity{}, fmt.Errorf("%w: too long", ErrAssertion)
@@ -188,6 +216,9 @@ func (v *Verifier) Verify(ctx context.Context, assertion string) (Identity, erro
 	}
 	if wrong := v.wrong(&c, time.Now()); wrong != "" {
 		return Identity{}, fmt.Errorf("%w: %s", ErrAssertion, wrong)
+	}
+	if err := v.demand(&c, time.Now()); err != nil {
+		return Identity{}, err
 	}
 	return Identity{
 		UserID: c.Subject, SessionID: c.SessionID, Level: session.Level(c.Level),
@@ -213,4 +244,15 @@ func (v *Verifier) wrong(c *claims, now time.Time) string {
 		return "lives too long"
 	}
 	return ""
+}
+
+// demand says whether the user has authenticated well and recently enough.
+func (v *Verifier) demand(c *claims, now time.Time) error {
+	switch {
+	case session.Level(c.Level) < v.level:
+		return ErrLevel
+	case v.maxAge > 0 && c.AuthTime <= now.Add(-v.maxAge).Unix():
+		return session.ErrNotFresh
+	}
+	return nil
 }

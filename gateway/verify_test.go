@@ -211,6 +211,61 @@ func TestVerifierHandler(t *testing.T) {
 	}
 }
 
+// A service that demands more than its gateway.
+func TestVerifierDemands(t *testing.T) {
+	for _, row := range []struct {
+		name   string
+		cfg    gateway.VerifierConfig
+		level  session.Level
+		after  time.Duration // the authentication
+		want   error
+		reason string
+	}{
+		{"nothing", gateway.VerifierConfig{}, session.AAL1, 24 * time.Hour, nil, ""},
+		{"a level that suffices", gateway.VerifierConfig{Level: session.AAL2}, session.AAL2, 0, nil, ""},
+		{"a level that does not", gateway.VerifierConfig{Level: session.AAL2}, session.AAL1, 0, gateway.ErrLevel, "level"},
+		{"an age just below", gateway.VerifierConfig{MaxAge: time.Hour}, session.AAL1, time.Hour - time.Second, nil, ""},
+		{"an age", gateway.VerifierConfig{MaxAge: time.Hour}, session.AAL1, time.Hour, session.ErrNotFresh, "freshness"},
+		{"both", gateway.VerifierConfig{Level: session.AAL2, MaxAge: time.Hour}, session.AAL3, time.Minute, nil, ""},
+		{"both, of which one is wanting", gateway.VerifierConfig{Level: session.AAL2, MaxAge: time.Hour}, session.AAL3, 2 * time.Hour, session.ErrNotFresh, "freshness"},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				key := gateway.NewKey()
+				row.cfg.Keys = []ed25519.PublicKey{key.Public()}
+				v := newVerifier(t, row.cfg)
+				text, _ := assert(t, newSigner(t, key), alice(func(i *session.Info) {
+					i.Level, i.AuthenticatedAt = row.level, time.Now().Add(-row.after)
+				}))
+				if id, err := v.Verify(t.Context(), text); !errors.Is(err, row.want) || (id == gateway.Identity{}) != (err != nil) {
+					t.Errorf("got %v, %v, want %v", id, err, row.want)
+				}
+				status := http.StatusNoContent
+				if row.want != nil {
+					status = http.StatusForbidden
+				}
+				resp := ask(v.Handler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+					w.WriteHeader(http.StatusNoContent)
+				})), headers(gateway.HeaderAssertion, text))
+				wantStatus(t, resp, status)
+				wantHeader(t, resp.Header, gateway.HeaderReason, row.reason)
+			})
+		})
+	}
+}
+
+// An assertion without a time of authentication is none of a moment ago.
+func TestVerifierDemandsATime(t *testing.T) {
+	key := gateway.NewKey()
+	v := newVerifier(t, gateway.VerifierConfig{Keys: []ed25519.PublicKey{key.Public()}, MaxAge: time.Hour})
+	now := time.Now().Unix()
+	text := forge(t, map[string]any{"alg": "EdDSA", "typ": "session-assertion+jwt", "kid": key.ID()},
+		map[string]any{"iss": issuer, "aud": audience, "sub": "alice", "sid": "s", "iat": now, "exp": now + 60}, signed(key))
+	if id, err := v.Verify(t.Context(), text); !errors.Is(err, session.ErrNotFresh) {
+		t.Errorf("got %v, %v, want ErrNotFresh", id, err)
+	}
+}
+
 func TestVerifierErrorHandler(t *testing.T) {
 	v := newVerifier(t, gateway.VerifierConfig{
 		Keys: []ed25519.PublicKey{gateway.NewKey().Public()},
@@ -244,6 +299,12 @@ func TestVerifierMistakes(t *testing.T) {
 		{"a short key", gateway.VerifierConfig{Issuer: "i", Audience: "a", Keys: []ed25519.PublicKey{{1}}}, "Keys: 0"},
 		{"no issuer", gateway.VerifierConfig{Audience: "a", Keys: keys}, "Issuer"},
 		{"no audience", gateway.VerifierConfig{Issuer: "i", Keys: keys}, "Audience"},
+		{"a level and an age", gateway.VerifierConfig{Issuer: "i", Audience: "a", Keys: keys, Level: session.AAL3, MaxAge: time.Hour}, ""},
+		{"an unknown level", gateway.VerifierConfig{Issuer: "i", Audience: "a", Keys: keys, Level: 4}, "Level"},
+		{"an age of half a second", gateway.VerifierConfig{Issuer: "i", Audience: "a", Keys: keys, MaxAge: time.Second / 2}, "MaxAge"},
+		{"a negative age", gateway.VerifierConfig{Issuer: "i", Audience: "a", Keys: keys, MaxAge: -time.Second}, "MaxAge"},
+		{"keys that are stale before they may be fetched", gateway.VerifierConfig{Issuer: "i", Audience: "a", JWKS: "https://a/", StaleFor: 4 * time.Second}, "StaleFor"},
+		{"a negative pause", gateway.VerifierConfig{Issuer: "i", Audience: "a", JWKS: "https://a/", RefreshAfter: -1}, "RefreshAfter"},
 		{"a negative time", gateway.VerifierConfig{Issuer: "i", Audience: "a", JWKS: "https://a/", StaleFor: -1}, "StaleFor"},
 	} {
 		t.Run(row.name, func(t *testing.T) {

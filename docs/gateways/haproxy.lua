@@ -54,6 +54,18 @@ local function refuse(txn, status, headers, body)
     txn:done(reply)
 end
 
+-- Whether the request says what ForwardAuth said. Near tune.bufsize there is no
+-- room for another header, and req_set_header does not tell.
+local function complete(txn, response)
+    local headers = txn.http:req_get_headers()
+    for _, name in ipairs(identity) do
+        if (first(headers, name) or "") ~= (first(response.headers, name) or "") then
+            return false
+        end
+    end
+    return true
+end
+
 core.register_action("session", { "http-req" }, function(txn)
     local response = core.httpclient():get({ url = gate, headers = request_headers(txn), timeout = 5000 })
     if response == nil or response.status == nil or response.status < 200 then
@@ -70,6 +82,9 @@ core.register_action("session", { "http-req" }, function(txn)
         else
             txn.http:req_set_header(name, value)
         end
+    end
+    if not complete(txn, response) then
+        return refuse(txn, 431, {}, "Request Header Fields Too Large\n")
     end
     local cookie = first(response.headers, "set-cookie")
     if cookie ~= nil then
