@@ -6,9 +6,13 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/updateage/session/client"
 )
@@ -114,6 +118,31 @@ func TestSignInBeneathAPrefix(t *testing.T) {
 		t.Error(err)
 	}
 	wantStored(t, c, "S")
+}
+
+// TestEndpointsAtTheRoot: AuthPath can be BaseURL itself.
+func TestEndpointsAtTheRoot(t *testing.T) {
+	for base, want := range map[string]string{api: "/session", api + "/": "/session", api + "/v1": "/v1/session"} {
+		for _, path := range []string{"/", "//"} {
+			c := at(func(r *http.Request) *http.Response {
+				if r.Method == http.MethodPost {
+					return reply(200, `{"session_id":"S"}`)
+				}
+				if r.URL.Path != want {
+					t.Errorf("%s was asked, want %s", r.URL, want)
+				}
+				return user("ada")()
+			})
+			c.BaseURL, c.AuthPath = base, path
+			if err := c.Post(t.Context(), "/login", nil, nil); err != nil {
+				t.Error(err)
+			}
+			wantStored(t, c, "S")
+			if _, err := c.Session(t.Context()); err != nil {
+				t.Error(err)
+			}
+		}
+	}
 }
 
 // TestLateAnswersChangeNothing: an answer speaks of the session its request
@@ -341,5 +370,200 @@ func TestStorageFails(t *testing.T) {
 	c.Storage = plantedStorage("a\r\nX-Admin: 1")
 	if err := c.Get(t.Context(), "/", nil); err == nil || strings.Contains(err.Error(), "Admin") {
 		t.Errorf("a malformed stored session: %v", err)
+	}
+}
+
+// TestSignInReplacesWhatCannotBeRead: the way out of a damaged storage is to sign
+// in again. A storage that fails altogether lets nobody in.
+func TestSignInReplacesWhatCannotBeRead(t *testing.T) {
+	for name, content := range map[string]string{"damaged": "{", "empty": "", "malformed": `{"flowfull_session_id":"a b"}`} {
+		f := &client.File{Path: filepath.Join(t.TempDir(), "s")}
+		if err := os.WriteFile(f.Path, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		c := at(func(*http.Request) *http.Response { return reply(200, `{"session_id":"S"}`) })
+		c.Storage = f
+		if err := c.Get(t.Context(), "/", nil); err == nil {
+			t.Errorf("%s: a request went out as nobody's", name)
+		}
+		if err := c.SignIn(t.Context(), "/login", nil, nil); err != nil {
+			t.Errorf("%s: sign in: %v", name, err)
+		}
+		wantStored(t, c, "S")
+	}
+	down := &brokenStorage{get: true, set: true}
+	c := at(func(*http.Request) *http.Response { return reply(200, `{"session_id":"S"}`) })
+	c.Storage = down
+	if err := c.SignIn(t.Context(), "/login", nil, nil); !errors.Is(err, errStorage) {
+		t.Errorf("broken: %v", err)
+	}
+}
+
+// TestRefusedSignInLeavesTheSession whatever comes along, such as a visitor's session.
+func TestRefusedSignInLeavesTheSession(t *testing.T) {
+	const header, cookie = "X-Session-ID: visitor", "Set-Cookie: sid=visitor"
+	plain := func(c *client.Client) error { return c.Post(t.Context(), "/auth/login", nil, nil) }
+	signIn := func(c *client.Client) error { return c.SignIn(t.Context(), "/login", nil, nil) }
+	broken := func(c *client.Client) error { return c.SignIn(t.Context(), "/login", nil, new(int)) }
+	for _, row := range []struct {
+		name   string
+		call   func(*client.Client) error
+		status []int
+		body   string
+	}{
+		{"SignIn is refused", signIn, []int{400, 401, 403, 404, 422, 429, 500, 503}, "{}"},
+		{"SignIn is refused, with a session", signIn, []int{400, 401, 403, 500}, `{"session_id":"visitor"}`},
+		{"SignIn is no success", signIn, []int{200, 201}, `{"success":false,"error":"wrong password"}`},
+		{"SignIn is no success in data", signIn, []int{200}, `{"data":{"success":false}}`},
+		{"SignIn leads nowhere", signIn, []int{300, 304}, "{}"},
+		{"SignIn answers what the caller cannot read", broken, []int{200}, `{"session_id":"visitor"}`},
+		{"a request beneath AuthPath is refused", plain, []int{400, 403, 404, 422, 429, 500, 503}, "{}"},
+	} {
+		for _, status := range row.status {
+			for _, how := range []string{"", "sid"} {
+				c := at(func(*http.Request) *http.Response { return reply(status, row.body, header, cookie) })
+				c.Cookie = how
+				holding(t, c, tokenA)
+				if err := row.call(c); err == nil {
+					t.Errorf("%s, %d, cookie %q: no error", row.name, status, how)
+				}
+				wantStored(t, c, tokenA)
+			}
+		}
+	}
+}
+
+// TestAnswersFromElsewhere: after a redirect another server has answered, which
+// knows nothing of the session. Away and back is no better.
+func TestAnswersFromElsewhere(t *testing.T) {
+	calls := map[string]func(*client.Client) error{
+		"Session": func(c *client.Client) error { _, err := c.Session(t.Context()); return err },
+		"User":    func(c *client.Client) error { return c.User(t.Context(), new(any)) },
+		"Validate": func(c *client.Client) error {
+			ok, err := c.Validate(t.Context())
+			if ok {
+				t.Error("the session is good, says another server")
+			}
+			return err
+		},
+		"Sessions":     func(c *client.Client) error { _, err := c.Sessions(t.Context()); return err },
+		"Revoke":       func(c *client.Client) error { return c.Revoke(t.Context(), "AAAAAAAAAAAAAAAAAAAAAAAA") },
+		"RevokeOthers": func(c *client.Client) error { _, err := c.RevokeOthers(t.Context()); return err },
+		"SignOut":      func(c *client.Client) error { return c.SignOut(t.Context()) },
+	}
+	answers := map[string]func() *http.Response{
+		"null":    func() *http.Response { return reply(200, "null") },
+		"401":     func() *http.Response { return reply(401, "{}", "Set-Cookie: sid=; Max-Age=0") },
+		"a user":  user("mallory"),
+		"success": func() *http.Response { return reply(200, `{"success":true,"user":"mallory"}`) },
+		"nothing": func() *http.Response { return reply(204, "") },
+	}
+	for _, contract := range []client.Contract{client.Native, client.Flowfull, client.BetterAuth} {
+		for _, via := range []string{"https://other.example/", "https://other.example/back"} {
+			for name, call := range calls {
+				for says, answer := range answers {
+					var expired counter
+					c := at(func(r *http.Request) *http.Response {
+						switch {
+						case r.URL.Path == "/back":
+							return reply(307, "", "Location: "+api+"/there")
+						case r.URL.Host == "api.example.com" && r.URL.Path != "/there":
+							return reply(307, "", "Location: "+via)
+						}
+						return answer()
+					})
+					c.Contract, c.Cookie, c.OnExpired = contract, "sid", expired.add
+					holding(t, c, tokenA)
+					if err := call(c); err == nil || errors.Is(err, client.ErrNoSession) || expired.count() > 0 {
+						t.Errorf("%v, %s via %s, answer %s: %v, expired %d times", contract, name, via, says, err, expired.count())
+					}
+					if name != "SignOut" {
+						wantStored(t, c, tokenA)
+					}
+				}
+			}
+		}
+	}
+}
+
+// TestSignOutWaitsForNoStorage longer than ten seconds, also for a caller who has gone.
+func TestSignOutWaitsForNoStorage(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &client.File{Path: filepath.Join(t.TempDir(), "s")}
+		c := at(func(*http.Request) *http.Response { return nil })
+		c.Storage = f
+		holding(t, c, tokenA)
+		unlock, err := client.LockFile(t.Context(), f.Path+".lock")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer unlock()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		start := time.Now()
+		if err := c.SignOut(ctx); !errors.Is(err, context.DeadlineExceeded) || time.Since(start) != 10*time.Second {
+			t.Errorf("after %v: %v", time.Since(start), err)
+		}
+	})
+}
+
+// TestSignOutIsNoExpiry: not even if the session could not be forgotten at first,
+// and the server says that it was over.
+func TestSignOutIsNoExpiry(t *testing.T) {
+	var expired counter
+	storage := &brokenStorage{}
+	c := at(func(*http.Request) *http.Response {
+		storage.remove = false
+		return reply(401, "{}")
+	})
+	c.Storage, c.OnExpired = storage, expired.add
+	holding(t, c, tokenA)
+	storage.remove = true
+	if err := c.SignOut(t.Context()); !errors.Is(err, errStorage) || expired.count() > 0 {
+		t.Errorf("SignOut: %v, expired %d times", err, expired.count())
+	}
+}
+
+// TestSignOutOfNobodyLeavesNothing on the disk.
+func TestSignOutOfNobodyLeavesNothing(t *testing.T) {
+	dir := t.TempDir()
+	c := at(unreachable(t))
+	c.Storage = &client.File{Path: filepath.Join(dir, "tool", "session.json")}
+	if err := c.SignOut(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if left, err := os.ReadDir(dir); len(left) > 0 || err != nil {
+		t.Errorf("left: %v, %v", left, err)
+	}
+}
+
+// patientStorage refuses callers who have gone, as a database does.
+type patientStorage struct{ client.Memory }
+
+func (s *patientStorage) Set(ctx context.Context, key, value string) error {
+	return errors.Join(ctx.Err(), s.Memory.Set(ctx, key, value))
+}
+
+func (s *patientStorage) CompareAndSwap(ctx context.Context, key, old, value string) (bool, error) {
+	swapped, err := s.Memory.CompareAndSwap(ctx, key, old, value)
+	return swapped, errors.Join(ctx.Err(), err)
+}
+
+// TestAnswersAreKeptForCallersWhoHaveGone: the server has the session already.
+func TestAnswersAreKeptForCallersWhoHaveGone(t *testing.T) {
+	for name, call := range map[string]func(*client.Client, context.Context) error{
+		"SignIn": func(c *client.Client, ctx context.Context) error { return c.SignIn(ctx, "/login", nil, nil) },
+		"Post":   func(c *client.Client, ctx context.Context) error { return c.Post(ctx, "/auth/login", nil, nil) },
+	} {
+		ctx, cancel := context.WithCancel(t.Context())
+		c := at(func(*http.Request) *http.Response {
+			cancel()
+			return reply(200, `{"session_id":"S"}`)
+		})
+		c.Storage = &patientStorage{}
+		if err := call(c, ctx); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		wantStored(t, c, "S")
 	}
 }

@@ -48,13 +48,15 @@ type Client struct {
 	// "https://api.example.com/v1". Its origin gets the session and no other.
 	BaseURL string
 	// HTTPClient sends the requests, through a Transport of this package. It is
-	// copied. nil: one with a timeout of 30 seconds.
+	// copied, without its Jar: a cookie jar would keep the cookies of a sign-in as
+	// a second session, for all Clients that share it. nil: one with a timeout of
+	// 30 seconds.
 	HTTPClient *http.Client
 	// Storage keeps the session. nil: memory.
 	Storage Storage
 	// Key is the session's key in the storage. "": DefaultKey. A storage that
-	// several servers share needs a key for each: sessions are kept by key, not
-	// by origin.
+	// several servers share needs a key for each, as OriginKey makes it: sessions
+	// are kept by key, not by origin.
 	Key string
 	// Cookie is the name of the session cookie, such as "__Host-session", for
 	// servers that expect the session there. "": it travels in the header
@@ -62,8 +64,8 @@ type Client struct {
 	Cookie string
 	// Contract is that of the server's session endpoints. 0: Native.
 	Contract Contract
-	// AuthPath is where they are, beneath BaseURL. "": "/auth", with BetterAuth
-	// "/api/auth".
+	// AuthPath is where they are, beneath BaseURL: "/" if directly. "": "/auth",
+	// with BetterAuth "/api/auth".
 	AuthPath string
 	// Header has further headers for every request, such as X-Device-ID,
 	// User-Agent, or X-Forwarded-For where the server trusts this program.
@@ -90,6 +92,7 @@ func (c *Client) setUp() error {
 		c.http = &http.Client{Timeout: defaultTimeout}
 		if c.HTTPClient != nil {
 			copied := *c.HTTPClient
+			copied.Jar = nil
 			c.http = &copied
 		}
 		if _, c.err = originOf(c.BaseURL); c.err == nil {
@@ -100,7 +103,7 @@ func (c *Client) setUp() error {
 			prefix = strings.TrimSuffix(c.base.Path, "/")
 		}
 		c.transport = &Transport{
-			Origin: c.BaseURL, Storage: c.Storage, Key: c.Key, Cookie: c.Cookie, AuthPath: prefix + c.authPath(),
+			Origin: c.BaseURL, Storage: c.Storage, Key: c.Key, Cookie: c.Cookie, AuthPath: cmp.Or(prefix+c.authPath(), "/"),
 			Header: c.Header, OnExpired: c.OnExpired, Base: c.http.Transport,
 		}
 		c.http.Transport = c.transport
@@ -108,12 +111,14 @@ func (c *Client) setUp() error {
 	return c.err
 }
 
+// authPath returns what stands before the paths of the endpoints: "" or a path
+// without a slash at its end.
 func (c *Client) authPath() string {
 	path := "/auth"
 	if c.Contract == BetterAuth {
 		path = "/api/auth"
 	}
-	return "/" + strings.Trim(cmp.Or(c.AuthPath, path), "/")
+	return strings.TrimSuffix("/"+strings.Trim(cmp.Or(c.AuthPath, path), "/"), "/")
 }
 
 // WithStorage returns a Client that differs in its storage only, and shares the
@@ -127,7 +132,7 @@ func (c *Client) WithStorage(s Storage) *Client {
 
 // HTTP returns an http.Client that carries the session as this Client does, for
 // what is not JSON: uploads, downloads, streams. Its timeout is that of HTTPClient,
-// and covers the whole answer.
+// and covers the whole answer. It has no cookie jar, and shall get none.
 func (c *Client) HTTP() *http.Client {
 	_ = c.setUp() // its Transport reports a BaseURL that is none
 	return c.http

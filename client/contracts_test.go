@@ -360,6 +360,37 @@ func TestRotationIsFollowed(t *testing.T) {
 	})
 }
 
+// TestRefusedSignInWhileRotating: the new secret that comes with the refusal is
+// dropped, as everything of it. The server takes it for lost, and sends another.
+func TestRefusedSignInWhileRotating(t *testing.T) {
+	wrong := credentials{Email: "ada", Password: "wrong"}
+	for name, refused := range map[string]func(*client.Client) error{
+		"SignIn": func(c *client.Client) error { return c.SignIn(t.Context(), "/auth/login", wrong, nil) },
+		"KeepSession": func(c *client.Client) error {
+			return c.Post(client.KeepSession(t.Context()), "/auth/login", wrong, nil)
+		},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			s := newSite(t, client.Native, session.Config{RotateEvery: time.Hour})
+			c := at(s.answer)
+			c.Cookie = sessionCookie
+			signIn(t, c, "ada")
+			before, _ := c.SessionID(t.Context())
+			for range 3 {
+				time.Sleep(2 * time.Hour)
+				if err := refused(c); err == nil {
+					t.Errorf("%s: no error", name)
+				}
+				wantStored(t, c, before)
+			}
+			for range 3 {
+				time.Sleep(2 * time.Hour)
+				wantUser(t, c, "ada")
+			}
+		})
+	}
+}
+
 func TestSessionsThatAreNotFreshRevokeNothing(t *testing.T) {
 	for _, contract := range []client.Contract{client.Native, client.BetterAuth} {
 		for _, how := range []transport{byHeader, byCookie} {

@@ -31,5 +31,7 @@
 //
 // To one origin: scheme, host and port of BaseURL. No redirect carries it
 // anywhere else, and a request that came back from elsewhere does not get it
-// again.
+// again; nor does the answer of another server say anything about it. A storage
+// keeps sessions by key and not by origin: see [OriginKey] for one that several
+// servers share.
 package client

@@ -14,7 +14,7 @@ import (
 )
 
 // ErrNoSession reports that nobody is signed in: no session is stored, or the
-// server says that the stored one is over. An *Error with status 401 matches it.
+// server says that the stored one is over. An *Error of that server with status 401 matches it.
 var ErrNoSession = errors.New("client: no session")
 
 // Error is an answer with a status that is no success. Find it with errors.As:
@@ -36,6 +36,8 @@ type Error struct {
 	// Body is the beginning of the answer, at most 64 KiB. No String, Format or
 	// LogValue shows it.
 	Body []byte `json:"-"`
+
+	elsewhere bool // see record
 }
 
 // Error shows request, status, code and message.
@@ -44,9 +46,10 @@ func (e *Error) Error() string {
 	return fmt.Sprintf("client: %s %s: %d %s", e.Method, e.Path, e.Status, what)
 }
 
-// Is says whether target is ErrNoSession and the status is 401.
+// Is says whether target is ErrNoSession and the status is 401. The 401 of
+// another server, to which a redirect has led, says nothing about the session.
 func (e *Error) Is(target error) bool {
-	return target == ErrNoSession && e.Status == http.StatusUnauthorized
+	return target == ErrNoSession && e.Status == http.StatusUnauthorized && !e.elsewhere
 }
 
 // Format shows Error under every verb, and so never the body.
@@ -62,10 +65,10 @@ const (
 	maxMessage = 500
 )
 
-// errorOf returns the Error of an answer to a request that carried a session.
-func errorOf(method, path string, res *http.Response, sent string) *Error {
+// errorOf returns the Error of an answer.
+func errorOf(method, path string, res *http.Response, rec *record) *Error {
 	body, _ := io.ReadAll(io.LimitReader(res.Body, maxErrorBody)) // what has arrived is more than nothing
-	e := &Error{Method: method, Path: path, Status: res.StatusCode, Body: body}
+	e := &Error{Method: method, Path: path, Status: res.StatusCode, Body: body, elsewhere: rec.elsewhere}
 	e.RetryAfter = retryAfter(res.Header, time.Now())
 	var said struct {
 		Code    any `json:"code"`
@@ -73,10 +76,10 @@ func errorOf(method, path string, res *http.Response, sent string) *Error {
 		Error   any `json:"error"`
 	}
 	if isJSON(res.Header) && json.Unmarshal(body, &said) == nil {
-		e.Code = text(said.Code, sent)
-		e.Message = text(said.Message, sent)
+		e.Code = text(said.Code, rec.sent)
+		e.Message = text(said.Message, rec.sent)
 		if e.Message == "" {
-			e.Message = text(said.Error, sent)
+			e.Message = text(said.Error, rec.sent)
 		}
 	}
 	if e.Message == "" {

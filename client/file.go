@@ -10,7 +10,6 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
-	"runtime"
 	"time"
 )
 
@@ -29,8 +28,8 @@ const maxFile = 1 << 20
 // keys and values. It is safe for concurrent use, also by several processes on
 // one machine; on a network file system it is as safe as locks are there.
 //
-// A file that is damaged, or that others may read or write, is not believed: Get
-// returns an error, Set and Remove put a new one in its place. On Windows the
+// A file that is damaged, or that others own or may read or write, is not believed:
+// Get returns an error, Set and Remove put a new one in its place. On Windows the
 // access rights are those of the directory, which for UserFile is the user's own.
 //
 // Beside the file stays an empty one for the lock, with the suffix ".lock".
@@ -102,7 +101,7 @@ var errDoubtful = errors.New("sign in again, or remove the file")
 
 // load returns what is in the file.
 func (f *File) load() (map[string]string, error) {
-	file, err := os.Open(f.Path)
+	file, err := os.OpenFile(f.Path, openFlags, 0)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
@@ -116,8 +115,8 @@ func (f *File) load() (map[string]string, error) {
 	}
 	// Fails closed: who can write to the file could make the user work in a
 	// session of somebody else.
-	if mode := info.Mode(); runtime.GOOS != "windows" && mode.Perm()&0o077 != 0 || !mode.IsRegular() {
-		return nil, fmt.Errorf("client: session file %s is not private (mode %v): %w", f.Path, mode, errDoubtful)
+	if !info.Mode().IsRegular() || !isPrivate(info) {
+		return nil, fmt.Errorf("client: session file %s is not private (mode %v, or its owner): %w", f.Path, info.Mode(), errDoubtful)
 	}
 	data, err := io.ReadAll(io.LimitReader(file, maxFile+1))
 	if err != nil {

@@ -2,10 +2,16 @@ package client
 
 import (
 	"errors"
+	"io/fs"
 	"os"
 	"syscall"
 	"unsafe"
 )
+
+const openFlags = os.O_RDONLY
+
+// isPrivate is true: the access rights are those of the directory.
+func isPrivate(fs.FileInfo) bool { return true }
 
 var lockFileEx = syscall.NewLazyDLL("kernel32.dll").NewProc("LockFileEx")
 

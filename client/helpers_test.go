@@ -125,7 +125,8 @@ var errStorage = errors.New("the keyring is locked")
 // brokenStorage fails where it is told to.
 type brokenStorage struct {
 	plainStorage
-	get, set, removed bool
+	get, set, remove bool
+	removed          bool
 }
 
 func (s *brokenStorage) Get(ctx context.Context, key string) (string, error) {
@@ -144,6 +145,9 @@ func (s *brokenStorage) Set(ctx context.Context, key, value string) error {
 
 func (s *brokenStorage) Remove(ctx context.Context, key string) error {
 	s.removed = true
+	if s.remove {
+		return errStorage
+	}
 	return s.plainStorage.Remove(ctx, key)
 }
 

@@ -22,53 +22,54 @@ const maxBody = 16 << 20
 // A status that is no success is an *Error. An answer that is not JSON is an error
 // if out is not nil: an error page with status 200 is no result.
 func (c *Client) Get(ctx context.Context, path string, out any) error {
-	_, err := c.call(ctx, http.MethodGet, path, nil, out)
-	return err
+	return c.call(ctx, http.MethodGet, path, nil, out)
 }
 
 // Post sends in as JSON, or no body if it is nil, and decodes the answer as Get does.
 func (c *Client) Post(ctx context.Context, path string, in, out any) error {
-	_, err := c.call(ctx, http.MethodPost, path, in, out)
-	return err
+	return c.call(ctx, http.MethodPost, path, in, out)
 }
 
 // Put is Post with the method PUT.
 func (c *Client) Put(ctx context.Context, path string, in, out any) error {
-	_, err := c.call(ctx, http.MethodPut, path, in, out)
-	return err
+	return c.call(ctx, http.MethodPut, path, in, out)
 }
 
 // Patch is Post with the method PATCH.
 func (c *Client) Patch(ctx context.Context, path string, in, out any) error {
-	_, err := c.call(ctx, http.MethodPatch, path, in, out)
-	return err
+	return c.call(ctx, http.MethodPatch, path, in, out)
 }
 
 // Delete is Get with the method DELETE.
 func (c *Client) Delete(ctx context.Context, path string, out any) error {
-	_, err := c.call(ctx, http.MethodDelete, path, nil, out)
-	return err
+	return c.call(ctx, http.MethodDelete, path, nil, out)
 }
 
-// call makes one call and says what became of the session.
-func (c *Client) call(ctx context.Context, method, path string, in, out any) (*record, error) {
-	rec := &record{}
-	req, err := c.request(context.WithValue(ctx, recordKey{}, rec), method, path, in)
+// call makes a call like any other.
+func (c *Client) call(ctx context.Context, method, path string, in, out any) error {
+	return c.recorded(ctx, new(record), method, path, in, out)
+}
+
+// recorded makes one call as the record asks, and notes in it what became of the
+// session.
+func (c *Client) recorded(ctx context.Context, rec *record, method, path string, in, out any) error {
+	ctx = withOptions(ctx, func(o *options) { o.record = rec })
+	req, err := c.request(ctx, method, path, in)
 	if err != nil {
-		return rec, err
+		return err
 	}
 	res, err := c.http.Do(req)
 	if err != nil {
-		return rec, fmt.Errorf("client: %w", err)
+		return fmt.Errorf("client: %w", err)
 	}
 	defer res.Body.Close()
 	if res.StatusCode/100 != 2 {
-		return rec, errorOf(method, req.URL.Path, res, rec.sent)
+		return errorOf(method, req.URL.Path, res, rec)
 	}
 	if err := decode(res, out); err != nil {
-		return rec, fmt.Errorf("client: %s %s: %w", method, req.URL.Path, err)
+		return fmt.Errorf("client: %s %s: %w", method, req.URL.Path, err)
 	}
-	return rec, nil
+	return nil
 }
 
 func (c *Client) request(ctx context.Context, method, path string, in any) (*http.Request, error) {

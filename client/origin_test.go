@@ -2,10 +2,12 @@ package client_test
 
 import (
 	"context"
+	"errors"
 	"io"
 	"maps"
 	"net"
 	"net/http"
+	"net/http/cookiejar"
 	"net/http/httptest"
 	"net/url"
 	"slices"
@@ -13,6 +15,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/updateage/session"
 	"github.com/updateage/session/client"
 )
 
@@ -137,6 +140,22 @@ func TestSessionStaysAtItsOrigin(t *testing.T) {
 	}
 }
 
+// dialed returns the host that net/http dials for a URL, after its scheme.
+func dialed(t *testing.T, raw string) string {
+	t.Helper()
+	to := ""
+	dial := func(_ context.Context, _, addr string) (net.Conn, error) {
+		to = addr
+		return nil, io.ErrUnexpectedEOF
+	}
+	c := &http.Client{Transport: &http.Transport{DialContext: dial, DialTLSContext: dial}}
+	if _, err := c.Get(raw); err == nil || to == "" {
+		t.Fatalf("%s was not dialed: %v", raw, err)
+	}
+	u, _ := url.Parse(raw)
+	return u.Scheme + " " + strings.ToLower(to) // DNS knows no case
+}
+
 func TestOriginIsComparedAsAWhole(t *testing.T) {
 	for _, row := range []struct {
 		origin, url string
@@ -148,6 +167,8 @@ func TestOriginIsComparedAsAWhole(t *testing.T) {
 		{"https://API.example.com:443", "https://api.EXAMPLE.com/x", true},
 		{"http://127.0.0.1:80", "http://127.0.0.1/x", true},
 		{"http://[::1]:8080", "http://[::1]:8080/x", true},
+		{"HTTPS://api.example.com", "https://api.example.com/x", true},
+		{"https://bücher.example", "https://bücher.example/x", true},
 		{"https://api.example.com", "http://api.example.com/x", false},
 		{"https://api.example.com", "http://api.example.com:443/x", false},
 		{"https://api.example.com", "https://api.example.com:8443/x", false},
@@ -157,7 +178,19 @@ func TestOriginIsComparedAsAWhole(t *testing.T) {
 		{"https://api.example.com", "https://api.example.com.evil.example/x", false},
 		{"https://api.example.com", "https://api.example.com@evil.example/x", false},
 		{"http://[::1]:8080", "http://[::2]:8080/x", false},
+		// What Unicode folds to ASCII is another host.
+		{"https://api.example.com", "https://ap\u0130.example.com/x", false},
+		{"https://api.example.com", "https://ap%C4%B0.example.com/x", false},
+		{"https://ap\u0130.example.com", "https://api.example.com/x", false},
+		{"https://bank.example", "https://ban\u212a.example/x", false},
+		{"https://shop.example", "https://\u017fhop.example/x", false},
+		// It is the same for net/http, but we do not fold that (fails closed).
+		{"https://bücher.example", "https://BÜCHER.example/x", false},
+		{"https://bücher.example", "https://xn--bcher-kva.example/x", false},
 	} {
+		if a, b := dialed(t, row.origin), dialed(t, row.url); row.same && a != b {
+			t.Errorf("net/http dials %s for %s, and %s for %s", a, row.origin, b, row.url)
+		}
 		sent := ""
 		storage := &client.Memory{}
 		_ = storage.Set(t.Context(), client.DefaultKey, tokenA)
@@ -173,7 +206,43 @@ func TestOriginIsComparedAsAWhole(t *testing.T) {
 		if (sent != "") != row.same {
 			t.Errorf("origin %s, request to %s: session %q", row.origin, row.url, sent)
 		}
+		if equal := client.OriginKey(row.origin) == client.OriginKey(row.url); equal != row.same {
+			t.Errorf("origin %s, address %s: one key for both is %t", row.origin, row.url, equal)
+		}
 	}
+}
+
+func TestOriginKey(t *testing.T) {
+	for address, want := range map[string]string{
+		"https://API.example.com:443/v1": client.DefaultKey + "@https://api.example.com",
+		"http://127.0.0.1:8080":          client.DefaultKey + "@http://127.0.0.1:8080",
+		"https://user:word@example.com":  client.DefaultKey + "@https://example.com",
+		"example.com":                    client.DefaultKey + "@",
+		"https://user:word@%zz":          client.DefaultKey + "@",
+	} {
+		if got := client.OriginKey(address); got != want {
+			t.Errorf("OriginKey(%q) = %q, want %q", address, got, want)
+		}
+	}
+}
+
+// TestServersOfOneStorageAreApart by OriginKey.
+func TestServersOfOneStorageAreApart(t *testing.T) {
+	storage := &client.Memory{}
+	home := &client.Client{BaseURL: api, Storage: storage, Key: client.OriginKey(api)}
+	holding(t, home, tokenA)
+	other := at(func(r *http.Request) *http.Response {
+		if got := r.Header.Get("X-Session-ID"); got != "" {
+			t.Errorf("%s got %s", r.URL, got)
+		}
+		return reply(204, "")
+	})
+	other.BaseURL, other.Storage, other.Key = "https://other.example", storage, client.OriginKey("https://other.example")
+	if err := other.Get(t.Context(), "/", nil); err != nil {
+		t.Error(err)
+	}
+	wantStored(t, other, "")
+	wantStored(t, home, tokenA)
 }
 
 func TestOriginIsNeeded(t *testing.T) {
@@ -226,18 +295,55 @@ func TestCallsStayAtTheirServer(t *testing.T) {
 }
 
 // TestPasswordStaysAtItsOrigin: a redirect that keeps the body (307, 308) must not
-// carry the credentials of a sign-in away either.
+// carry the credentials of a sign-in away either. One that does not keep it fails as
+// well, and whatever came with it is not kept.
 func TestPasswordStaysAtItsOrigin(t *testing.T) {
-	for _, to := range []string{"https://evil.example/login", "http://api.example.com/auth/login"} {
-		c := at(func(r *http.Request) *http.Response {
-			if r.URL.String() == to {
-				t.Errorf("the credentials went to %s", to)
+	for _, to := range []string{"https://evil.example/login", "http://api.example.com/auth/login", "https://ap\u0130.example.com/"} {
+		for _, status := range []int{301, 302, 303, 307, 308} {
+			c := at(func(r *http.Request) *http.Response {
+				if r.URL.Path != "/auth/login" || r.URL.Host != "api.example.com" || r.URL.Scheme != "https" {
+					t.Errorf("the sign-in went to %s", r.URL)
+				}
+				return reply(status, "", "Location: "+to, "X-Session-ID: "+tokenB)
+			})
+			holding(t, c, tokenA)
+			if err := c.SignIn(t.Context(), "/auth/login", credentials{Password: password}, nil); err == nil {
+				t.Error("no error")
 			}
-			return reply(308, "", "Location: "+to)
-		})
-		if err := c.SignIn(t.Context(), "/auth/login", credentials{Password: password}, nil); err == nil {
-			t.Error("no error")
+			wantStored(t, c, tokenA)
 		}
+	}
+}
+
+// TestSignInThroughARedirect within the origin, as browsers' forms do: what follows
+// carries the new session, and the answer there decides.
+func TestSignInThroughARedirect(t *testing.T) {
+	for _, row := range []struct {
+		name string
+		page *http.Response
+		want string
+	}{
+		{"to a page", reply(200, "{}"), "S"},
+		{"to a page that changes the secret", reply(200, "{}", "Set-Cookie: sid=S2"), "S2"},
+		{"to a page that signs out", reply(200, "{}", "Set-Cookie: sid=; Max-Age=0"), tokenA},
+		{"to a page that denies it", reply(200, `{"success":false}`), tokenA},
+		{"to a refusal", reply(401, "{}"), tokenA},
+	} {
+		c := at(func(r *http.Request) *http.Response {
+			if r.URL.Path == "/login" {
+				return reply(303, "", "Location: /me", "Set-Cookie: sid=S")
+			}
+			if got := carriedBy(r); !slices.Equal(got, []string{"S"}) {
+				t.Errorf("%s: the page got %q", row.name, got)
+			}
+			return row.page
+		})
+		c.Cookie = "sid"
+		holding(t, c, tokenA)
+		if err := c.SignIn(t.Context(), "/login", nil, nil); (err == nil) != (row.want != tokenA) {
+			t.Errorf("%s: %v", row.name, err)
+		}
+		wantStored(t, c, row.want)
 	}
 }
 
@@ -248,12 +354,17 @@ func TestTheStorageAloneDecides(t *testing.T) {
 		name, cookie, stored, to string
 		want                     http.Header
 	}{
+		{"header, nobody", "", "", api, http.Header{"X-Session-ID": nil, "x-session-id": nil}},
+		{"header, names of its own", "", tokenA, api, http.Header{"X-Session-ID": nil, "x-session-id": nil}},
+		{"header, names of its own, another server", "", tokenA, "https://other.example", http.Header{"X-Session-ID": nil, "x-session-id": nil}},
+		{"cookie, names of its own", "session", tokenA, api, http.Header{"X-Session-ID": nil, "cookie": nil, "COOKIE": nil}},
+		{"cookie, names of its own, another server", "session", tokenA, "https://other.example", http.Header{"cookie": nil, "COOKIE": nil}},
 		{"header, signed in", "", tokenA, api, http.Header{"X-Session-Id": {tokenA}, "Cookie": {"a=1; session=x", "b=2"}}},
 		{"header, signed out", "", "", api, http.Header{"X-Session-Id": nil, "Cookie": {"a=1; session=x", "b=2"}}},
 		{"header, another server", "", tokenA, "https://other.example", http.Header{"X-Session-Id": nil}},
-		{"cookie, signed in", "session", tokenA, api, http.Header{"X-Session-Id": nil, "Cookie": {"a=1; b=2; session=" + tokenA}}},
-		{"cookie, signed out", "session", "", api, http.Header{"X-Session-Id": nil, "Cookie": {"a=1; b=2"}}},
-		{"cookie, another server", "session", tokenA, "https://other.example", http.Header{"X-Session-Id": nil, "Cookie": {"a=1; b=2"}}},
+		{"cookie, signed in", "session", tokenA, api, http.Header{"X-Session-Id": nil, "Cookie": {"c=3; a=1; b=2; session=" + tokenA}}},
+		{"cookie, signed out", "session", "", api, http.Header{"X-Session-Id": nil, "Cookie": {"c=3; a=1; b=2"}}},
+		{"cookie, another server", "session", tokenA, "https://other.example", http.Header{"X-Session-Id": nil, "Cookie": {"c=3; a=1; b=2"}}},
 	} {
 		storage := &client.Memory{}
 		_ = storage.Set(t.Context(), client.DefaultKey, row.stored)
@@ -268,6 +379,10 @@ func TestTheStorageAloneDecides(t *testing.T) {
 		req, _ := http.NewRequest("GET", row.to, nil)
 		req.Header.Set("X-Session-ID", tokenB)
 		req.Header["Cookie"] = []string{"a=1; session=x", "b=2"}
+		for _, name := range []string{"X-Session-ID", "x-session-id"} { // net/http sends them as they are
+			req.Header[name] = []string{tokenB}
+		}
+		req.Header["COOKIE"], req.Header["cookie"] = []string{"c=3; session=y"}, []string{"session=z"}
 		before := req.Header.Clone()
 		res, err := tr.RoundTrip(req)
 		if err != nil {
@@ -353,4 +468,200 @@ func TestSessionIDsDoNotBecomePaths(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestAJarIsNoSecondSession: a cookie jar of the caller's would hand the session of
+// whoever signed in last to everybody who shares the connections.
+func TestAJarIsNoSecondSession(t *testing.T) {
+	jar, _ := cookiejar.New(nil)
+	cookies := ""
+	c := at(func(r *http.Request) *http.Response {
+		cookies = r.Header.Get("Cookie")
+		return reply(200, `{"session_id":"`+tokenA+`"}`, "Set-Cookie: __Host-session="+tokenA+"; Path=/; Secure; HttpOnly")
+	})
+	c.HTTPClient.Jar = jar
+	if err := c.SignIn(t.Context(), "/auth/login", nil, nil); err != nil {
+		t.Fatal(err)
+	}
+	r, _ := http.NewRequest("GET", "https://www.example.com", nil)
+	r.Header.Set("X-Session-ID", tokenB)
+	for name, ask := range map[string]func() error{
+		"another user":    func() error { return c.WithStorage(client.FromRequest(r)).Get(t.Context(), "/", nil) },
+		"nobody":          func() error { return c.WithStorage(&client.Memory{}).Get(t.Context(), "/", nil) },
+		"WithoutSession":  func() error { return c.Get(client.WithoutSession(t.Context()), "/", nil) },
+		"the user itself": func() error { return c.Get(t.Context(), "/", nil) },
+	} {
+		if err := ask(); err != nil || cookies != "" {
+			t.Errorf("%s sends cookies %q, %v", name, cookies, err)
+		}
+	}
+	if c.HTTP().Jar != nil || c.HTTPClient.Jar == nil {
+		t.Error("the jar is in the copy, or no longer in the original")
+	}
+}
+
+// TestAJarIsNoSecondSessionAtAServer is the same with a server that sets cookies.
+func TestAJarIsNoSecondSessionAtAServer(t *testing.T) {
+	s := startSite(t, client.Native, session.Config{})
+	shared := *s.Client()
+	shared.Jar, _ = cookiejar.New(nil)
+	c := &client.Client{BaseURL: s.URL, HTTPClient: &shared}
+	if err := c.Post(t.Context(), "/auth/login", credentials{Email: "ada", Password: password}, nil); err != nil {
+		t.Fatal(err) // as a cookie, of which this client knows nothing
+	}
+	if err := c.WithStorage(&client.Memory{}).Get(t.Context(), "/orders", nil); !errors.Is(err, client.ErrNoSession) {
+		t.Errorf("a client without a session: %v", err)
+	}
+	id, _ := signIn(t, s.client(client.Native, byHeader), "grace").SessionID(t.Context())
+	var orders []string
+	if err := holding(t, c.WithStorage(&client.Memory{}), id).Get(t.Context(), "/orders", &orders); err != nil || !slices.Equal(orders, []string{"order of grace"}) {
+		t.Errorf("grace's orders are %q, %v", orders, err)
+	}
+}
+
+// TestTransportsInAStack: each origin gets its own session, however the Transports
+// stand above each other and however their sessions travel.
+func TestTransportsInAStack(t *testing.T) {
+	for _, cookies := range [][2]string{{"", ""}, {"session", ""}, {"", "session"}, {"session", "session"}, {"a", "b"}} {
+		got := map[string][]string{}
+		stack := transports(t, cookies, func(r *http.Request) *http.Response {
+			got[r.URL.Host] = carriedBy(r)
+			return reply(200, `{"session_id":"S"}`)
+		})
+		for _, to := range []string{"https://a.example", "https://b.example", "https://c.example"} {
+			res, err := (&http.Client{Transport: stack}).Get(to)
+			if err != nil {
+				t.Fatal(err)
+			}
+			res.Body.Close()
+		}
+		want := map[string][]string{"a.example": {tokenA}, "b.example": {tokenB}, "c.example": nil}
+		if !maps.EqualFunc(got, want, slices.Equal) {
+			t.Errorf("cookies %q: servers got %v", cookies, got)
+		}
+		c := &client.Client{BaseURL: "https://a.example", HTTPClient: &http.Client{Transport: stack.Base}}
+		for range 2 { // without a session, and with one
+			if err := c.SignIn(t.Context(), "/login", nil, nil); err != nil {
+				t.Errorf("cookies %q: sign in through another's Transport: %v", cookies, err)
+			}
+			wantStored(t, c, "S")
+		}
+	}
+}
+
+// transports returns two Transports, that of a.example above that of b.example.
+func transports(t *testing.T, cookies [2]string, s server) *client.Transport {
+	a, b := &client.Memory{}, &client.Memory{}
+	_ = a.Set(t.Context(), client.DefaultKey, tokenA)
+	_ = b.Set(t.Context(), client.DefaultKey, tokenB)
+	beneath := &client.Transport{Origin: "https://b.example", Storage: b, Cookie: cookies[1], Base: s}
+	return &client.Transport{Origin: "https://a.example", Storage: a, Cookie: cookies[0], Base: beneath}
+}
+
+// carriedBy returns the sessions in a request.
+func carriedBy(r *http.Request) (found []string) {
+	found = append(found, r.Header.Values("X-Session-ID")...)
+	for _, c := range r.Cookies() {
+		found = append(found, c.Value)
+	}
+	return found
+}
+
+// TestTransportsInAStackKeepApart: a redirect from one origin to the other is made
+// with the session of neither, not even with what a sign-out sends.
+func TestTransportsInAStackKeepApart(t *testing.T) {
+	for name, call := range map[string]func(*client.Client) error{
+		"Get":     func(c *client.Client) error { return c.Get(t.Context(), "/", nil) },
+		"SignOut": func(c *client.Client) error { return c.SignOut(t.Context()) },
+	} {
+		asked := false
+		stack := transports(t, [2]string{}, func(r *http.Request) *http.Response {
+			if r.URL.Host == "b.example" {
+				if asked = true; carriedBy(r) != nil {
+					t.Errorf("%s: the other server got %q", name, carriedBy(r))
+				}
+				return reply(401, "{}")
+			}
+			return reply(307, "", "Location: https://b.example/")
+		})
+		c := &client.Client{BaseURL: "https://a.example", HTTPClient: &http.Client{Transport: stack}}
+		if err := call(holding(t, c, "S")); err == nil || errors.Is(err, client.ErrNoSession) || !asked {
+			t.Errorf("%s: %v, asked %t", name, err, asked)
+		}
+	}
+}
+
+// between is a RoundTripper that somebody puts beneath a Transport.
+type between func(*http.Request) (*http.Response, error)
+
+func (f between) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+// TestRequestsFromBeneathHaveTheirOwnSession: a RoundTripper that calls something
+// itself, with the context of the request, is not taken for a Transport above.
+func TestRequestsFromBeneathHaveTheirOwnSession(t *testing.T) {
+	got := map[string][]string{}
+	answer := server(func(r *http.Request) *http.Response {
+		got[r.URL.Path] = carriedBy(r)
+		return reply(200, "{}")
+	})
+	helper := holding(t, at(answer), tokenB)
+	c := at(nil)
+	c.HTTPClient.Transport = between(func(r *http.Request) (*http.Response, error) {
+		if err := helper.Get(r.Context(), "/helper", nil); err != nil {
+			t.Error(err)
+		}
+		return answer.RoundTrip(r)
+	})
+	holding(t, c, tokenA)
+	for _, call := range []func() error{
+		func() error { return c.Get(t.Context(), "/get", nil) },
+		func() error { return c.SignOut(t.Context()) },
+	} {
+		if err := call(); err != nil {
+			t.Error(err)
+		}
+		if !slices.Equal(got["/helper"], []string{tokenB}) {
+			t.Errorf("the helper's request carries %q", got["/helper"])
+		}
+		delete(got, "/helper")
+	}
+	if !slices.Equal(got["/get"], []string{tokenA}) || !slices.Equal(got["/auth/sign-out"], []string{tokenA}) {
+		t.Errorf("the requests carry %q", got)
+	}
+}
+
+// TestTheMarkOfATransportAboveIsNoPass: what follows redirects in between carries
+// headers on, and the Transport beneath takes them off at another origin.
+func TestTheMarkOfATransportAboveIsNoPass(t *testing.T) {
+	var got []string
+	beneath := &client.Transport{Origin: "https://b.example", Base: server(func(r *http.Request) *http.Response {
+		got = carriedBy(r)
+		return reply(200, "{}")
+	})}
+	c := at(nil)
+	c.HTTPClient.Transport = between(func(r *http.Request) (*http.Response, error) {
+		r = r.Clone(r.Context())
+		r.URL, _ = url.Parse("https://evil.example/")
+		return beneath.RoundTrip(r)
+	})
+	if err := holding(t, c, tokenA).Get(t.Context(), "/", nil); err != nil || got != nil {
+		t.Errorf("another server got %q, %v", got, err)
+	}
+}
+
+// idler is a RoundTripper with connections.
+type idler struct {
+	server
+	closed bool
+}
+
+func (i *idler) CloseIdleConnections() { i.closed = true }
+
+func TestCloseIdleConnections(t *testing.T) {
+	base := &idler{}
+	c := &client.Client{BaseURL: api, HTTPClient: &http.Client{Transport: base}}
+	if c.HTTP().CloseIdleConnections(); !base.closed {
+		t.Error("it does not reach Base")
+	}
+	(&client.Transport{Origin: api, Base: unreachable(t)}).CloseIdleConnections() // which has none
 }

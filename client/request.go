@@ -20,17 +20,21 @@ const tokenLen = 64
 //	user := api.WithStorage(client.FromRequest(r))
 //
 // The session is that of the X-Session-ID header, of a bearer token or of a
-// cookie. The names of cookies are by default the ones that package session
-// gives them: "__Host-session", "__Secure-session" and "session". A request with
-// several different sessions has none (fails closed): which one its own server
-// would believe is not for a client to guess.
+// cookie: "__Host-session", or those that are named here. A request with several
+// different sessions has none (fails closed): which one its own server would
+// believe is not for a client to guess.
+//
+// Name the cookie that the front end's own middleware reads, and no other, if it
+// is not "__Host-session", such as "session" in development over plain HTTP. Any
+// sibling of the host can set a cookie without that prefix, and would make
+// visitors work in a session of its own.
 //
 // What the other service changes stays in this storage: it does not reach the
 // browser. A service that checks the client's address or User-Agent sees those of
 // this program; see Client.Header.
 func FromRequest(r *http.Request, cookies ...string) Storage {
 	if len(cookies) == 0 {
-		cookies = []string{"__Host-session", "__Secure-session", "session"}
+		cookies = []string{"__Host-session"}
 	}
 	found := slices.Clone(r.Header.Values(headerSessionID))
 	for _, value := range r.Header.Values("Authorization") {

@@ -44,29 +44,41 @@ type Session struct {
 // its data.
 //
 // An answer without a session is an error, as the next request would go out as
-// nobody's. A refusal is an *Error and leaves the stored session alone.
+// nobody's, and so is a body in which success is false. A refusal is an *Error.
+// A sign-in that is redirected to another server fails. Whatever the error, the
+// stored session is left alone. That it cannot be read is none: this replaces it.
 func (c *Client) SignIn(ctx context.Context, path string, credentials, out any) error {
-	ctx = withOptions(ctx, func(o *options) { o.signIn, o.keep = true, true })
-	rec, err := c.call(ctx, http.MethodPost, path, credentials, out)
-	if err == nil && !rec.captured {
-		err = errors.New("client: sign in: the answer has no session")
+	rec := &record{signIn: true}
+	if err := c.recorded(ctx, rec, http.MethodPost, path, credentials, out); err != nil {
+		return err
 	}
-	return err
+	if rec.found == "" {
+		return errors.New("client: sign in: the answer is no success, or has no session")
+	}
+	ctx, cancel := detached(ctx) // the answer is here: a caller that goes away must not lose it
+	defer cancel()
+	return c.transport.set(ctx, rec.found)
 }
 
 // SignOut forgets the session and tells the server to end it. It is forgotten
 // first, so that it is gone whatever the server answers; an error says that the
-// server's side of it may live on until it expires. Without a session it does
-// nothing.
+// server's side of it may live on until it expires. A context that has ended does
+// not keep it from being forgotten, for which the storage has ten seconds. Without
+// a session it does nothing.
 func (c *Client) SignOut(ctx context.Context) error {
 	id, err := c.SessionID(ctx)
-	err = errors.Join(err, c.ClearSession(context.WithoutCancel(ctx)))
+	if id == "" && err == nil {
+		return nil
+	}
+	d, cancel := detached(ctx)
+	defer cancel()
+	err = errors.Join(err, c.ClearSession(d))
 	if id == "" {
 		return err
 	}
 	path := map[Contract]string{Native: "/sign-out", Flowfull: "/logout", BetterAuth: "/sign-out"}[c.Contract]
-	ctx = withOptions(ctx, func(o *options) { *o = options{explicit: id, keep: true} })
-	_, failed := c.call(ctx, http.MethodPost, c.authPath()+path, struct{}{}, nil)
+	// KeepSession: a session that could not be forgotten is no expired one.
+	failed := c.endpoint(KeepSession(ctx), &record{explicit: id}, http.MethodPost, path, struct{}{}, nil)
 	if errors.Is(failed, ErrNoSession) {
 		failed = nil // it was over already
 	}
@@ -77,16 +89,20 @@ func (c *Client) SignOut(ctx context.Context) error {
 // returns ErrNoSession, and the stored one, if any, is removed: an *Error with
 // status 401 matches ErrNoSession, too.
 func (c *Client) Session(ctx context.Context) (*Session, error) {
+	return c.current(ctx, new(record))
+}
+
+// current is Session, and leaves in the record which one was asked about.
+func (c *Client) current(ctx context.Context, rec *record) (*Session, error) {
 	if err := c.needSession(ctx); err != nil {
 		return nil, err
 	}
 	if c.Contract == Flowfull {
-		return c.validation(ctx)
+		return c.validation(ctx, rec)
 	}
 	path := map[Contract]string{Native: "/session", BetterAuth: "/get-session"}[c.Contract]
 	var body json.RawMessage
-	rec, err := c.call(ctx, http.MethodGet, c.authPath()+path, nil, &body)
-	if err != nil {
+	if err := c.endpoint(ctx, rec, http.MethodGet, path, nil, &body); err != nil {
 		return nil, err
 	}
 	// Only null says that there is none. Anything else that has no session is
@@ -109,13 +125,13 @@ func (c *Client) Session(ctx context.Context) (*Session, error) {
 }
 
 // validation is Session by the Flowfull contract.
-func (c *Client) validation(ctx context.Context) (*Session, error) {
+func (c *Client) validation(ctx context.Context, rec *record) (*Session, error) {
 	var answer struct {
 		Success   bool            `json:"success"`
 		User      json.RawMessage `json:"user"`
 		ExpiresAt time.Time       `json:"expires_at"`
 	}
-	if _, err := c.call(ctx, http.MethodGet, c.authPath()+"/validation", nil, &answer); err != nil {
+	if err := c.endpoint(ctx, rec, http.MethodGet, "/validation", nil, &answer); err != nil {
 		return nil, err
 	}
 	if !answer.Success {
@@ -151,13 +167,13 @@ func (c *Client) Sessions(ctx context.Context) ([]Session, error) {
 	if err := c.lists(ctx, "list sessions"); err != nil {
 		return nil, err
 	}
+	path := map[Contract]string{Native: "/sessions", BetterAuth: "/list-sessions"}[c.Contract]
 	var list []Session
-	if c.Contract == Native {
-		_, err := c.call(ctx, http.MethodGet, c.authPath()+"/sessions", nil, &list)
-		return list, err
-	}
-	if _, err := c.call(ctx, http.MethodGet, c.authPath()+"/list-sessions", nil, &list); err != nil {
+	if err := c.endpoint(ctx, new(record), http.MethodGet, path, nil, &list); err != nil {
 		return nil, err
+	}
+	if c.Contract == Native {
+		return list, nil
 	}
 	current, err := c.Session(ctx) // this list does not say which it is
 	if err != nil {
@@ -182,11 +198,9 @@ func (c *Client) Revoke(ctx context.Context, id string) error {
 		return errors.New("client: revoke a session: that is no session ID")
 	}
 	if c.Contract == Native {
-		_, err := c.call(ctx, http.MethodDelete, c.authPath()+"/sessions/"+id, nil, nil)
-		return err
+		return c.endpoint(ctx, new(record), http.MethodDelete, "/sessions/"+id, nil, nil)
 	}
-	_, err := c.call(ctx, http.MethodPost, c.authPath()+"/revoke-session", map[string]string{"token": id}, nil)
-	return err
+	return c.endpoint(ctx, new(record), http.MethodPost, "/revoke-session", map[string]string{"token": id}, nil)
 }
 
 // RevokeOthers ends all the user's sessions but this one and returns how many, or
@@ -200,11 +214,22 @@ func (c *Client) RevokeOthers(ctx context.Context) (int, error) {
 		var answer struct {
 			Count int `json:"count"`
 		}
-		_, err := c.call(ctx, http.MethodDelete, c.authPath()+"/sessions", nil, &answer)
+		err := c.endpoint(ctx, new(record), http.MethodDelete, "/sessions", nil, &answer)
 		return answer.Count, err
 	}
-	_, err := c.call(ctx, http.MethodPost, c.authPath()+"/revoke-other-sessions", struct{}{}, nil)
-	return -1, err
+	return -1, c.endpoint(ctx, new(record), http.MethodPost, "/revoke-other-sessions", struct{}{}, nil)
+}
+
+// endpoint is recorded for the session endpoints. What another server answers,
+// after a redirect, is an error: it knows nothing of the session, and could name
+// any user.
+func (c *Client) endpoint(ctx context.Context, rec *record, method, path string, in, out any) error {
+	path = c.authPath() + path
+	err := c.recorded(ctx, rec, method, path, in, out)
+	if err == nil && rec.elsewhere {
+		err = fmt.Errorf("client: %s %s: it was redirected to another server", method, path)
+	}
+	return err
 }
 
 // needSession spares the server a request that has no session to show.

@@ -11,6 +11,17 @@ import (
 // front-end clients.
 const DefaultKey = "flowfull_session_id"
 
+// OriginKey returns a key for the session of one server, for storages that several
+// servers share: DefaultKey and the origin of the address. Of two addresses of one
+// origin the keys are equal. An address that no Client accepts has a key as well.
+func OriginKey(address string) string {
+	origin, err := originOf(address)
+	if err != nil {
+		origin = "" // nothing is ever sent there
+	}
+	return DefaultKey + "@" + origin
+}
+
 // Storage keeps the session between requests, and between runs if it likes. It
 // MUST be safe for concurrent use. What it keeps is a credential: an
 // implementation MUST keep it from other users of the machine.

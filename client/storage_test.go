@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -16,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/updateage/session"
 	"github.com/updateage/session/client"
 )
 
@@ -327,14 +329,18 @@ func TestFromRequest(t *testing.T) {
 		{"nothing", nil, nil, ""},
 		{"the header", []string{"X-Session-ID: " + tokenA}, nil, tokenA},
 		{"a bearer token", []string{"Authorization: bearer " + tokenA}, nil, tokenA},
-		{"a cookie of the usual names", []string{"Cookie: a=b; __Secure-session=" + tokenA}, nil, tokenA},
+		{"the cookie that no sibling can set", []string{"Cookie: a=b; __Host-session=" + tokenA}, nil, tokenA},
 		{"a cookie of a given name", []string{"Cookie: sid=sealed|value"}, []string{"sid"}, "sealed|value"},
-		{"the same twice", []string{"X-Session-ID: " + tokenA, "Cookie: session=" + tokenA}, nil, tokenA},
+		{"a cookie of several names", []string{"Cookie: session=" + tokenA}, []string{"sid", "session"}, tokenA},
+		{"the same twice", []string{"X-Session-ID: " + tokenA, "Cookie: __Host-session=" + tokenA}, nil, tokenA},
 
+		{"a cookie that a sibling can set", []string{"Cookie: session=" + tokenA}, nil, ""},
+		{"a cookie that a sibling with HTTPS can set", []string{"Cookie: __Secure-session=" + tokenA}, nil, ""},
+		{"a prefix in other letters", []string{"Cookie: __host-session=" + tokenA}, nil, ""},
 		{"a cookie of another name", []string{"Cookie: session=" + tokenA}, []string{"sid"}, ""},
 		{"two headers", []string{"X-Session-ID: " + tokenA, "X-Session-ID: " + tokenB}, nil, ""},
-		{"header and cookie of two sessions", []string{"X-Session-ID: " + tokenA, "Cookie: session=" + tokenB}, nil, ""},
-		{"two cookies of one name", []string{"Cookie: session=" + tokenA + "; session=" + tokenB}, nil, ""},
+		{"header and cookie of two sessions", []string{"X-Session-ID: " + tokenA, "Cookie: __Host-session=" + tokenB}, nil, ""},
+		{"two cookies of one name", []string{"Cookie: __Host-session=" + tokenA + "; __Host-session=" + tokenB}, nil, ""},
 		{"somebody else's bearer token", []string{"Authorization: Bearer eyJhbGciOiJIUzI1NiJ9.e30.x"}, nil, ""},
 		{"basic authentication", []string{"Authorization: Basic " + hex}, nil, ""},
 		{"what no header may have", []string{"X-Session-ID: a b"}, nil, ""},
@@ -347,6 +353,29 @@ func TestFromRequest(t *testing.T) {
 		c := at(unreachable(t))
 		wantStored(t, c.WithStorage(client.FromRequest(r, row.cookies...)), row.want)
 		wantStored(t, c, "")
+	}
+}
+
+// TestFromRequestKnowsNoMoreThanTheMiddleware: a session that another host of the
+// domain has planted, and that the front end's middleware does not see, must not
+// be that of the services behind it.
+func TestFromRequestKnowsNoMoreThanTheMiddleware(t *testing.T) {
+	s := startSite(t, client.Native, session.Config{})
+	id, _ := signIn(t, s.client(client.Native, byHeader), "mallory").SessionID(t.Context())
+	back := s.client(client.Native, byHeader)
+	for name, want := range map[string]string{"session": "", "__Secure-session": "", "__Host-session": "mallory"} {
+		page := s.m.Handler(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+			if own := session.FromContext(r.Context()).UserID(); own != want {
+				t.Errorf("%s: the middleware sees %q, want %q", name, own, want)
+			}
+			err := back.WithStorage(client.FromRequest(r)).Get(r.Context(), "/orders", nil)
+			if (err == nil) != (want != "") {
+				t.Errorf("%s: the service behind: %v", name, err)
+			}
+		}))
+		r := httptest.NewRequest("GET", "https://www.example.com/", nil)
+		r.Header.Set("Cookie", name+"="+id)
+		page.ServeHTTP(httptest.NewRecorder(), r)
 	}
 }
 

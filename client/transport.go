@@ -6,9 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/textproto"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -33,8 +35,16 @@ import (
 // It sends the session to its origin and nowhere else; requests to other servers
 // pass without it. It keeps the session of a sign-in, and removes it when the
 // server answers 401: see AuthPath, and the package documentation. What a request
-// brings itself in the session's header or cookie is dropped: the storage alone
-// decides.
+// brings itself in the header X-Session-ID or in the cookie named in Cookie is
+// dropped: the storage alone decides. Other credentials are the caller's affair,
+// such as Authorization, or without a Cookie any cookie.
+//
+// The http.Client needs no Jar, and without a Cookie must not have one: it would
+// keep the cookies of a sign-in as a second session, of which the Transport knows
+// nothing, for everybody who shares the http.Client.
+//
+// Transports for several origins can stand one above the other. Each leaves alone
+// what carries the session of one above.
 //
 // The fields must not change after the first request. A Transport is safe for
 // concurrent use and must not be copied. A RoundTripper beneath it sees the
@@ -46,16 +56,16 @@ type Transport struct {
 	// Storage keeps the session. nil: memory.
 	Storage Storage
 	// Key is the session's key in the storage. "": DefaultKey. A storage that
-	// several servers share needs a key for each: sessions are kept by key, not
-	// by origin.
+	// several servers share needs a key for each, as OriginKey makes it: sessions
+	// are kept by key, not by origin.
 	Key string
 	// Cookie is the name of the session cookie, such as "__Host-session", for
 	// servers that expect the session there. Cookies of that name in the
 	// answers are the session then. "": it travels in the header X-Session-ID.
 	Cookie string
 	// AuthPath is where the endpoints are that sign in. The answer to a POST
-	// there may have a new session in its body. "": "/auth". See Client.SignIn
-	// for others.
+	// there may have a new session in its body, unless it is a refusal. "/": all
+	// paths. "": "/auth". See Client.SignIn for others.
 	AuthPath string
 	// Header has further headers for the origin, such as X-Device-ID or
 	// User-Agent. Those of a request go first. Like the session, they go
@@ -76,28 +86,22 @@ type Transport struct {
 // RoundTrip sends the request. That the storage cannot be read is an error: the
 // request does not go out as nobody's.
 func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
+	if isCarried(req) {
+		return t.base().RoundTrip(req)
+	}
 	origin, err := originOf(t.Origin)
 	if err != nil {
 		return nil, refuse(req, err)
 	}
-	opts := optionsOf(req.Context())
-	ours := stayedAt(req, origin)
-	sent := ""
-	switch {
-	case !ours && opts.signIn:
-		// A redirect with 307 or 308 would hand the password to another server.
-		return nil, refuse(req, errors.New("client: the sign-in is redirected to another server"))
-	case !ours || opts.without:
-	case opts.explicit != "":
-		sent = opts.explicit
-	default:
-		if sent, err = t.session(req.Context()); err != nil {
-			return nil, refuse(req, err)
-		}
+	rec, ours := recordOf(req.Context()), stayedAt(req, origin)
+	rec.elsewhere = !ours
+	if rec.sent, err = t.toSend(req, rec); err != nil {
+		return nil, refuse(req, err)
 	}
-	out := t.outgoing(req, sent)
+	rec.now = rec.sent
+	out := t.outgoing(req, origin, rec.sent)
 	if ours {
-		t.addHeaders(out, origin, sent)
+		t.addHeaders(out, origin, rec.sent)
 	}
 	res, err := t.base().RoundTrip(out)
 	if err != nil {
@@ -107,11 +111,45 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	if !ours {
 		return res, nil
 	}
-	if err := t.incoming(req, res, sent, opts); err != nil {
+	if err := t.incoming(req, res, rec); err != nil {
 		_ = res.Body.Close()
 		return nil, err
 	}
 	return res, nil
+}
+
+// toSend returns the session that a request is to carry.
+func (t *Transport) toSend(req *http.Request, rec *record) (string, error) {
+	switch {
+	case rec.elsewhere && rec.signIn:
+		// A redirect with 307 or 308 would hand the password to another server.
+		return "", errors.New("client: the sign-in is redirected to another server")
+	case rec.elsewhere:
+		return "", nil
+	case rec.explicit != "":
+		return rec.explicit, nil
+	case optionsOf(req.Context()).without:
+		return "", nil
+	case rec.found != "": // the sign-in has led on, as from POST to a page
+		return rec.found, nil
+	}
+	stored, err := t.session(req.Context())
+	if rec.signIn {
+		return stored, nil // it replaces what cannot be read
+	}
+	return stored, err
+}
+
+// isCarried says whether a request carries the session of a Transport above this
+// one, to whose origin it goes. The mark alone does not say so: whatever is sent
+// by a RoundTripper in between can have the context, and needs its own session.
+func isCarried(req *http.Request) bool {
+	above := optionsOf(req.Context()).above
+	if above == nil || !stayedAt(req, above.origin) {
+		return false
+	}
+	return req.Header.Get(headerSessionID) == above.session ||
+		slices.ContainsFunc(req.Cookies(), func(c *http.Cookie) bool { return c.Value == above.session })
 }
 
 // refuse closes the body of a request that is not sent, as RoundTrippers must.
@@ -130,13 +168,19 @@ func (t *Transport) base() http.RoundTripper {
 }
 
 // outgoing returns the request to be sent: a RoundTripper must leave the one it
-// was given alone, and nobody else shall find the session in it.
-func (t *Transport) outgoing(req *http.Request, sent string) *http.Request {
-	out := req.Clone(req.Context())
+// was given alone, and nobody else shall find the session in it. What is beneath
+// is told of the session that the request carries, and not of the call.
+func (t *Transport) outgoing(req *http.Request, origin, sent string) *http.Request {
+	out := req.Clone(withOptions(req.Context(), func(o *options) {
+		if o.record = nil; sent != "" {
+			o.above = &carried{origin, sent}
+		}
+	}))
 	if out.Header == nil {
 		out.Header = make(http.Header)
 	}
-	out.Header.Del(headerSessionID)
+	// Also under names that net/http would not write itself, but does send.
+	maps.DeleteFunc(out.Header, func(name string, _ []string) bool { return strings.EqualFold(name, headerSessionID) })
 	if t.Cookie != "" {
 		dropCookie(out.Header, t.Cookie)
 	}
@@ -168,15 +212,18 @@ func (t *Transport) addHeaders(out *http.Request, origin, sent string) {
 // dropCookie removes the cookies of a name, such as those of a cookie jar.
 func dropCookie(h http.Header, name string) {
 	var kept []string
-	for _, line := range h["Cookie"] {
-		for pair := range strings.SplitSeq(line, ";") {
+	for _, header := range slices.Sorted(maps.Keys(h)) {
+		if !strings.EqualFold(header, "Cookie") {
+			continue
+		}
+		for pair := range strings.SplitSeq(strings.Join(h[header], ";"), ";") {
 			pair = textproto.TrimString(pair) // as net/http reads cookies
 			if other, _, _ := strings.Cut(pair, "="); textproto.TrimString(other) != name && pair != "" {
 				kept = append(kept, pair)
 			}
 		}
+		delete(h, header)
 	}
-	h.Del("Cookie")
 	if len(kept) > 0 {
 		h.Set("Cookie", strings.Join(kept, "; "))
 	}
@@ -211,7 +258,7 @@ func originOf(raw string) (string, error) {
 }
 
 func origin(u *url.URL) string {
-	scheme, host, port := strings.ToLower(u.Scheme), strings.ToLower(u.Hostname()), u.Port()
+	scheme, host, port := strings.Map(lower, u.Scheme), strings.Map(lower, u.Hostname()), u.Port()
 	if strings.Contains(host, ":") {
 		host = "[" + host + "]"
 	}
@@ -219,6 +266,16 @@ func origin(u *url.URL) string {
 		host += ":" + port
 	}
 	return scheme + "://" + host
+}
+
+// lower folds A to Z and nothing else. strings.ToLower makes an i of U+0130, for
+// which net/http dials another host. Names that differ in other letters count as
+// different (fails closed).
+func lower(r rune) rune {
+	if 'A' <= r && r <= 'Z' {
+		return r + 'a' - 'A'
+	}
+	return r
 }
 
 // stayedAt says whether the request goes to the origin and, if redirects led to
@@ -288,17 +345,31 @@ func (t *Transport) swap(ctx context.Context, old, value string) (bool, error) {
 // storeTimeout is how long storing may take.
 const storeTimeout = 10 * time.Second
 
+// detached returns a context for what must be stored, or removed, although the
+// caller has gone.
+func detached(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.WithoutCancel(ctx), storeTimeout)
+}
+
 // expire removes a session that the server has declared over. That it cannot be
 // removed changes nothing: the server refuses it, and the next answer says so again.
 func (t *Transport) expire(ctx context.Context, sent string) {
-	d, cancel := context.WithTimeout(context.WithoutCancel(ctx), storeTimeout)
+	d, cancel := detached(ctx)
 	defer cancel()
 	if removed, _ := t.swap(d, sent, ""); !removed {
 		return
 	}
 	t.bell.ring()
 	if t.OnExpired != nil {
-		t.OnExpired(context.WithValue(ctx, recordKey{}, (*record)(nil)))
+		t.OnExpired(withOptions(ctx, func(o *options) { o.record = nil }))
+	}
+}
+
+// CloseIdleConnections closes those of Base, if it can. http.Client's method of
+// that name calls it.
+func (t *Transport) CloseIdleConnections() {
+	if base, ok := t.base().(interface{ CloseIdleConnections() }); ok {
+		base.CloseIdleConnections()
 	}
 }
 

@@ -15,8 +15,9 @@ import (
 //
 //	Changes   the loop, in the goroutine of whoever ranges over it
 //	held      paused, or told to wait: nothing is asked, but what the storage
-//	          says alone (signed out here) is noticed
-//	ask       the current session; a failure leaves what was known
+//	          says alone (signed out here, another session) is noticed
+//	ask       the current session; a failure leaves what was known, and an
+//	          answer about a session that was replaced meanwhile counts for nothing
 //	delay     the interval, or a back-off that grows, or what Retry-After says
 //	wait      for that long, or until something calls for another question
 
@@ -34,9 +35,13 @@ type State struct {
 	// or, with Err, if it is not known.
 	Session *Session
 	// Err is why the last question failed, nil if it did not. Session is then
-	// what was known before.
+	// what was known before. It is also why there was none: while the Watch is
+	// paused, or has to wait, a session is stored that was not asked about.
 	Err error
 }
+
+// errNotAsked is the Err of a stored session that the server cannot be asked about now.
+var errNotAsked = errors.New("client: the stored session was not asked about yet")
 
 const (
 	watchInterval = 5 * time.Minute
@@ -78,20 +83,22 @@ func (c *Client) Watch(ctx context.Context, opts WatchOptions) *Watch {
 //
 // After a failure it asks sooner, then more and more seldom until it is back at the
 // interval; if the server answered with Retry-After, not before that, but an hour
-// at most. What this Client does to the session is noticed at once.
+// at most. It also waits, longer each time, if one session after another is over,
+// as when OnExpired signs in and the server wants more than that. What this Client
+// does to the session is noticed at once: the state is that of before until the
+// server has answered. A sign-in by a plain request counts if it is beneath
+// AuthPath.
 func (w *Watch) Changes() iter.Seq[State] {
 	return func(yield func(State) bool) {
 		l := &loop{Watch: w}
 		for {
 			heard := l.listen() // before asking: what happens meanwhile is asked again
+			do, delay := l.ask, l.delay
 			if l.held() {
-				if !l.wait(heard, l.holdTime()) {
-					return
-				}
-				continue
+				do, delay = l.hold, l.holdTime
 			}
-			state, fresh := l.ask()
-			if w.ctx.Err() != nil || fresh && !yield(state) || !l.wait(heard, l.delay()) {
+			state, news := do()
+			if news && !yield(state) || !l.wait(heard, delay()) {
 				return
 			}
 		}
@@ -106,8 +113,8 @@ func (w *Watch) Current() (state State, known bool) {
 }
 
 // Refetch makes the loop ask now, even if it waits after a failure, but not while
-// it is paused or the server has asked to be left alone. Calls that come while it
-// is asking lead to one further question.
+// it is paused, the server has asked to be left alone, or one session after another
+// was over. Calls that come while it is asking lead to one further question.
 func (w *Watch) Refetch() { w.bell.ring() }
 
 // Pause makes the loop ask nothing, as while the computer is offline or nobody is
@@ -141,9 +148,10 @@ type loop struct {
 	*Watch
 	last      State
 	known     bool      // last is one
-	id        string    // the stored session when last was learned
+	id        string    // the session that last was learned of
 	failures  int       // in a row
-	notBefore time.Time // by Retry-After
+	ended     int       // sessions that the server ended, in a row
+	notBefore time.Time // by Retry-After, or because of ended
 }
 
 // listen returns what ends a wait: the Watch's own bell, and that of the session.
@@ -161,52 +169,89 @@ func (l *loop) held() bool {
 	return id != "" || err != nil
 }
 
+// holdTime never returns a time that is over: a negative one is for ever.
 func (l *loop) holdTime() time.Duration {
 	if l.isPaused() {
 		return -1
 	}
-	return time.Until(l.notBefore)
+	return max(time.Until(l.notBefore), 0)
+}
+
+// hold says of a stored session other than the one asked about that it is not
+// known: what was could be another user's.
+func (l *loop) hold() (state State, news bool) {
+	id, err := l.client.SessionID(l.ctx)
+	if err != nil || id == "" || id == l.id {
+		return state, false
+	}
+	state.Err = errNotAsked
+	return state, l.tell(state)
 }
 
 // ask asks for the session and says whether the answer is news.
 func (l *loop) ask() (state State, news bool) {
-	s, err := l.client.Session(l.ctx)
+	rec := new(record)
+	s, err := l.client.current(l.ctx, rec)
+	id, _ := l.client.SessionID(l.ctx)
+	if l.ctx.Err() != nil {
+		return state, false
+	}
+	l.note(err, rec)
+	over := errors.Is(err, ErrNoSession)
 	switch {
-	case err == nil:
-		state.Session = s
-		l.id, _ = l.client.SessionID(l.ctx)
-	case errors.Is(err, ErrNoSession):
+	case err == nil && id == rec.now:
+		state.Session, l.id = s, id
+	case over && (id == "" || id == rec.now): // the latter with KeepSession
+		l.id = id
+	case err == nil || over:
+		// It is about a session that was replaced meanwhile, perhaps by another
+		// user's. Another process rings no bell: the next question is soon.
+		l.failures = max(l.failures, 1)
+		return state, false
 	default:
 		state.Err = err
 		// What was known before is known of the session of then. To show it for
 		// another one could be to show another user.
-		if id, _ := l.client.SessionID(l.ctx); id != "" && id == l.id {
+		if id != "" && id == l.id {
 			state.Session = l.last.Session
 		}
 	}
+	return state, l.tell(state)
+}
+
+// tell keeps a state and says whether it is news.
+func (l *loop) tell(state State) (news bool) {
 	if l.ctx.Err() != nil {
-		return state, false
+		return false
 	}
-	l.note(err)
 	news = !l.known || (state.Err == nil) != (l.last.Err == nil) || !reflect.DeepEqual(state.Session, l.last.Session)
 	l.last, l.known = state, true
 	l.mu.Lock()
 	l.current, l.Watch.known = state, true
 	l.mu.Unlock()
-	return state, news
+	return news
 }
 
 // note keeps what the next delay depends on.
-func (l *loop) note(err error) {
-	signedOut := errors.Is(err, ErrNoSession) // perhaps without asking: no end of what the server said
-	if !signedOut || !time.Now().Before(l.notBefore) {
+func (l *loop) note(err error, rec *record) {
+	over := errors.Is(err, ErrNoSession) // perhaps without asking: no end of what the server said
+	if !over || !time.Now().Before(l.notBefore) {
 		l.notBefore = time.Time{}
 	}
-	if err == nil || signedOut {
+	switch {
+	case err == nil:
+		l.failures, l.ended = 0, 0
+	case !over:
+		l.failures++
+		l.noteRetryAfter(err)
+	default:
 		l.failures = 0
-		return
+		l.noteEnd(rec)
 	}
-	l.failures++
+}
+
+// noteRetryAfter heeds what an answer asks for.
+func (l *loop) noteRetryAfter(err error) {
 	var e *Error
 	if errors.As(err, &e) && e.RetryAfter > 0 {
 		// Later by a little, or all who were told the same come back at once.
@@ -214,21 +259,38 @@ func (l *loop) note(err error) {
 	}
 }
 
+// noteEnd counts a session that the server has ended, unless it was to be kept.
+// From the second on there is a pause, whoever rings: OnExpired may sign in again
+// and again, and the server end each as soon as it is asked about.
+func (l *loop) noteEnd(rec *record) {
+	if rec.sent == "" || optionsOf(l.ctx).keep {
+		return
+	}
+	if l.ended++; l.ended > 1 {
+		l.notBefore = time.Now().Add(l.backOff(l.ended - 1))
+	}
+}
+
 // delay returns how long to wait for the next question; -1: until called.
 func (l *loop) delay() time.Duration {
-	most := l.opts.Interval
-	if most < 0 {
-		most = watchInterval
-	}
 	switch {
 	case !l.notBefore.IsZero():
 		return max(time.Until(l.notBefore), 0)
 	case l.failures > 0:
-		return jitter(min(firstBackOff<<min(l.failures-1, 20), most))
+		return l.backOff(l.failures)
 	case l.opts.Interval < 0:
 		return -1
 	}
-	return jitter(most)
+	return jitter(l.opts.Interval)
+}
+
+// backOff returns how long to wait after n failures, the interval at most.
+func (l *loop) backOff(n int) time.Duration {
+	most := l.opts.Interval
+	if most < 0 {
+		most = watchInterval
+	}
+	return jitter(min(firstBackOff<<min(n-1, 20), most))
 }
 
 // jitter keeps clients that were started together from asking together.

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -237,16 +238,57 @@ func TestWatch(t *testing.T) {
 			_ = x.c.ClearSession(x.Context())
 			x.after(0, "nobody")
 			holding(x.T, x.c, tokenB)
-			x.after(5 * time.Minute)
+			x.after(5*time.Minute, "nobody failing")
 			x.wantQuestions(0, 0)
 			x.from(user("grace"))
 			x.after(6*time.Minute, grace)
+		}},
+		{"another session during Retry-After does not show the last user", client.WatchOptions{Interval: time.Minute}, func(x *watched) {
+			x.from(status(503, "Retry-After: 600"))
+			x.w.Refetch()
+			x.after(0, ada, `"ada" failing`)
+			x.questions()
+			holding(x.T, x.c, tokenB)
+			x.after(0, "nobody failing")
+			holding(x.T, x.c, tokenA) // of whom nothing is known any more
+			x.after(5 * time.Minute)
+			x.wantQuestions(0, 0)
+			x.from(user("ada"))
+			x.after(6*time.Minute, ada)
+		}},
+		{"another session while paused does not show the last user", client.WatchOptions{Interval: time.Minute}, func(x *watched) {
+			x.after(0, ada)
+			x.w.Pause()
+			x.from(user("grace"))
+			x.questions()
+			holding(x.T, x.c, tokenB)
+			x.after(0, "nobody failing")
+			x.after(time.Hour)
+			x.wantQuestions(0, 0)
+			x.w.Resume()
+			x.after(0, grace)
+		}},
+		{"the same session while paused stays", client.WatchOptions{Interval: time.Minute}, func(x *watched) {
+			x.after(0, ada)
+			x.w.Pause()
+			holding(x.T, x.c, tokenA)
+			x.after(time.Hour)
 		}},
 		{"another user's session does not show the last user", client.WatchOptions{Interval: time.Minute}, func(x *watched) {
 			x.after(0, ada)
 			x.from(status(500))
 			holding(x.T, x.c, tokenB)
 			x.after(0, "nobody failing")
+		}},
+		{"a sign-in by a plain request is noticed at once", client.WatchOptions{Interval: time.Hour}, func(x *watched) {
+			x.after(0, ada)
+			x.from(func() *http.Response {
+				return reply(200, `{"session_id":"`+tokenB+`","session":{"id":"id"},"user":"grace"}`)
+			})
+			if err := x.c.Post(x.Context(), "/auth/login", nil, nil); err != nil {
+				x.Error(err)
+			}
+			x.after(0, grace)
 		}},
 		{"paused while offline", client.WatchOptions{Interval: time.Minute}, func(x *watched) {
 			x.after(0, ada)
@@ -379,5 +421,224 @@ func TestWatchFollowsTheServer(t *testing.T) {
 		if days := ended.Hours() / 24; days < 10 || days > 10.1 {
 			t.Errorf("it ended after %v", ended)
 		}
+	})
+}
+
+// TestWatchBeginsPaused: then nothing is known but that there is a session.
+func TestWatchBeginsPaused(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := at(func(*http.Request) *http.Response { return user("ada")() })
+		holding(t, c, tokenA)
+		w := c.Watch(t.Context(), client.WatchOptions{})
+		w.Pause()
+		var states []string
+		for s := range w.Changes() {
+			if states = append(states, show(s)); s.Session != nil {
+				break
+			}
+			w.Resume()
+		}
+		if want := []string{"nobody failing", ada}; !slices.Equal(states, want) {
+			t.Errorf("states are %q, want %q", states, want)
+		}
+	})
+}
+
+// TestWatchDropsAnswersAboutAnotherSession: grace signs in while ada's session is
+// asked about, in this process or another one.
+func TestWatchDropsAnswersAboutAnotherSession(t *testing.T) {
+	for _, row := range []struct {
+		name        string
+		late, after func() *http.Response
+		want        []string
+	}{
+		{"a user, and then a failure", user("ada"), status(500), []string{"nobody failing"}},
+		{"a user, and then another", user("ada"), user("grace"), []string{grace}},
+		{"null", func() *http.Response { return reply(200, "null") }, user("grace"), []string{grace}},
+		{"401", status(401), user("grace"), []string{grace}},
+		{"a failure", status(500), user("grace"), []string{"nobody failing", grace}},
+	} {
+		for _, where := range []string{"this process", "another process"} {
+			synctest.Test(t, func(t *testing.T) {
+				storage, asked := &client.Memory{}, 0
+				var c *client.Client
+				c = at(func(*http.Request) *http.Response {
+					if asked++; asked > 1 {
+						return row.after()
+					}
+					if where == "this process" {
+						holding(t, c, tokenB)
+					} else {
+						_ = storage.Set(t.Context(), client.DefaultKey, tokenB)
+					}
+					return row.late()
+				})
+				c.Storage = storage
+				holding(t, c, tokenA)
+				ctx, stop := context.WithTimeout(t.Context(), 10*time.Second)
+				defer stop()
+				var states []string
+				for s := range c.Watch(ctx, client.WatchOptions{}).Changes() {
+					states = append(states, show(s))
+				}
+				if !slices.Equal(states, row.want) {
+					t.Errorf("%s, in %s: states are %q, want %q", row.name, where, states, row.want)
+				}
+				wantStored(t, c, tokenB)
+			})
+		}
+	}
+}
+
+// TestWatchFollowsRotation: another secret is not another session, and those that
+// come with its own answers do not make it ask again.
+func TestWatchFollowsRotation(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSite(t, client.Native, session.Config{RotateEvery: time.Hour})
+		asked := 0
+		c := at(func(r *http.Request) *http.Response {
+			if r.Method == http.MethodGet {
+				asked++
+			}
+			return s.answer(r)
+		})
+		c.Cookie = sessionCookie
+		signIn(t, c, "ada")
+		first, _ := c.SessionID(t.Context())
+		ctx, stop := context.WithTimeout(t.Context(), 48*time.Hour)
+		defer stop()
+		for state := range c.Watch(ctx, client.WatchOptions{Interval: 30 * time.Minute}).Changes() {
+			if state.Session == nil || state.Err != nil {
+				t.Errorf("it shows %s", show(state))
+			}
+		}
+		if asked < 80 || asked > 110 {
+			t.Errorf("the server was asked %d times", asked)
+		}
+		if last, _ := c.SessionID(t.Context()); last == first {
+			t.Error("nothing was rotated")
+		}
+	})
+}
+
+// slowStorage is one that takes a while, such as a keyring that has to be unlocked.
+type slowStorage struct {
+	client.Memory
+	delay atomic.Int64
+}
+
+func (s *slowStorage) Get(ctx context.Context, key string) (string, error) {
+	time.Sleep(time.Duration(s.delay.Load()))
+	return s.Memory.Get(ctx, key)
+}
+
+// TestWatchOutlivesASlowStorage: that the time to wait for is over when the storage
+// has answered must not be taken for waiting for ever.
+func TestWatchOutlivesASlowStorage(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		asked := 0
+		c := at(func(*http.Request) *http.Response {
+			if asked++; asked == 1 {
+				return reply(503, "{}", "Retry-After: 10")
+			}
+			return user("ada")()
+		})
+		storage := &slowStorage{}
+		c.Storage = storage
+		holding(t, c, tokenA)
+		ctx, stop := context.WithTimeout(t.Context(), time.Hour)
+		defer stop()
+		w := c.Watch(ctx, client.WatchOptions{Interval: time.Minute})
+		go func() {
+			time.Sleep(9 * time.Second)
+			storage.delay.Store(int64(3 * time.Second))
+			w.Refetch()
+		}()
+		for range w.Changes() {
+		}
+		if asked < 40 {
+			t.Errorf("the server was asked %d times in an hour", asked)
+		}
+	})
+}
+
+// TestWatchRestsWhenSessionsEndAtOnce: OnExpired signs in again, and the server
+// takes each session for none, as when it wants a second factor.
+func TestWatchRestsWhenSessionsEndAtOnce(t *testing.T) {
+	for _, row := range []struct {
+		name string
+		id   func(n int) string
+		over func() *http.Response
+	}{
+		{"other sessions, null", func(n int) string { return fmt.Sprint("S", n) }, func() *http.Response { return reply(200, "null") }},
+		{"other sessions, 401", func(n int) string { return fmt.Sprint("S", n) }, status(401)},
+		{"one and the same", func(int) string { return "S" }, func() *http.Response { return reply(200, "null") }},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var asked []time.Duration
+				signedIn, start := 0, time.Now()
+				good := func() bool { return time.Since(start) > 5*time.Minute }
+				ctx, stop := context.WithTimeout(t.Context(), 10*time.Minute)
+				defer stop()
+				c := at(func(r *http.Request) *http.Response {
+					if r.Method == http.MethodPost {
+						signedIn++
+						return reply(200, `{"session_id":"`+row.id(signedIn)+`"}`)
+					}
+					if asked = append(asked, time.Since(start)); len(asked) > 100 {
+						stop()
+					}
+					if good() {
+						return user("ada")()
+					}
+					return row.over()
+				})
+				c.OnExpired = func(ctx context.Context) { _ = c.SignIn(ctx, "/auth/login", nil, nil) }
+				holding(t, c, tokenA)
+				last := ""
+				for s := range c.Watch(ctx, client.WatchOptions{Interval: time.Minute}).Changes() {
+					if last = show(s); s.Session != nil && !good() {
+						t.Errorf("it shows %s", last)
+					}
+				}
+				// The second at once, which is why OnExpired signs in; then after 1, 2, 4 ... 60 s.
+				if len(asked) < 13 || len(asked) > 22 || asked[1] > 0 || asked[2]-asked[1] < 900*time.Millisecond {
+					t.Errorf("the server was asked %d times: %v", len(asked), asked)
+				}
+				if last != ada {
+					t.Errorf("at last it shows %s", last)
+				}
+			})
+		})
+	}
+}
+
+// TestWatchOfAPendingSession: with KeepSession it shows nobody, asks neither more
+// nor less often, and sees the second factor come.
+func TestWatchOfAPendingSession(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		asked, start := 0, time.Now()
+		c := at(func(*http.Request) *http.Response {
+			if asked++; asked <= 10 {
+				return reply(200, "null")
+			}
+			return user("ada")()
+		})
+		holding(t, c, tokenA)
+		var states []string
+		w := c.Watch(client.KeepSession(t.Context()), client.WatchOptions{Interval: time.Hour})
+		for s := range w.Changes() {
+			if states = append(states, show(s)); s.Session != nil {
+				break
+			}
+		}
+		if want := []string{"nobody", ada}; !slices.Equal(states, want) {
+			t.Errorf("states are %q, want %q", states, want)
+		}
+		if hours := time.Since(start).Hours(); hours < 9 || hours > 11 {
+			t.Errorf("11 questions took %v", time.Since(start))
+		}
+		wantStored(t, c, tokenA)
 	})
 }

@@ -246,6 +246,7 @@ func TestServersAreApart(t *testing.T) {
 	m.want(3, "nobody is signed in", "", "whoami", "--server", evil.URL)
 	m.want(3, "nobody is signed in", "", "devices", "--server", strings.Replace(m.server, "127.0.0.1", "localhost", 1))
 	m.want(0, "Ada", "", "whoami")
+	m.want(0, "Ada", "", "whoami", "--server", strings.Replace(m.server, "http", "HTTP", 1)+"/") // the same one
 }
 
 // TestServerFails: nothing of that signs anybody out but sign-out itself.
@@ -293,6 +294,8 @@ func TestFileIsPrivate(t *testing.T) {
 		t.Fatal(err)
 	}
 	m.want(1, "not private", "", "whoami")
+	m.want(0, "Grace", right, "sign-in", "grace") // which puts another in its place
+	m.want(0, "Grace", "", "whoami")
 }
 
 // TestOutputCannotMoveTheCursor: names of devices are what somebody's program said.

@@ -155,7 +155,7 @@ func (t *tool) connect() error {
 		return err
 	}
 	t.api = &client.Client{
-		BaseURL: t.server, Storage: file, Key: client.DefaultKey + "@" + strings.ToLower(server.Scheme+"://"+server.Host),
+		BaseURL: t.server, Storage: file, Key: client.OriginKey(t.server),
 		Header: map[string][]string{"User-Agent": {agent()}},
 	}
 	return nil
