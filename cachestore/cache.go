@@ -28,6 +28,7 @@ import (
 type cache struct {
 	inner      session.Store
 	feed       session.Feed
+	inTx       func(ctx context.Context) bool // nil: the store knows no transactions
 	started    time.Time // where the cache's clock begins
 	maxRecords int64
 	maxAge     time.Duration
@@ -45,6 +46,11 @@ type cache struct {
 func (c *cache) Load(ctx context.Context, id string) (*session.Record, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("cachestore: load session: %w", err)
+	}
+	if c.inTx != nil && c.inTx(ctx) {
+		// What a transaction sees is neither what others see nor what will be.
+		c.bypassed.Add(1)
+		return c.inner.Load(ctx, id)
 	}
 	now, sh := c.clock(), c.shardOf(id)
 	if r := sh.get(id, now); r != nil {

@@ -82,8 +82,18 @@ func New(store session.Store, opts Options) (Store, error) {
 		return nil, err
 	}
 	opts = opts.withDefaults()
-	return shaped(&cache{
+	c := &cache{
 		inner: store, feed: feed, started: time.Now(),
 		maxRecords: int64(opts.MaxRecords), maxAge: opts.MaxAge,
-	}), nil
+	}
+	if t, ok := store.(transactional); ok {
+		c.inTx = t.InTx
+	}
+	return shaped(c), nil
+}
+
+// transactional is a store that works in a transaction of the caller's where the
+// context says so, as sqlstore does. The cache is then out of the way.
+type transactional interface {
+	InTx(ctx context.Context) bool
 }

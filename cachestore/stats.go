@@ -4,7 +4,7 @@ package cachestore
 type Stats struct {
 	// Hits is how many Loads were answered from memory, Misses how many had to
 	// ask the store, and Bypassed how many did so because the feed was not
-	// healthy.
+	// healthy or the caller was in a transaction.
 	Hits, Misses, Bypassed uint64
 	// Invalidated is how many records were dropped because they changed or
 	// might have, and Evicted how many to make room or for their age.
