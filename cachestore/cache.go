@@ -29,7 +29,7 @@ type cache struct {
 	inner      session.Store
 	feed       session.Feed
 	inTx       func(ctx context.Context) bool // nil: the store knows no transactions
-	started    time.Time // where the cache's clock begins
+	started    time.Time                      // where the cache's clock begins
 	maxRecords int64
 	maxAge     time.Duration
 
