@@ -15,6 +15,8 @@ type app[C any] struct {
 	signIn  func(c C, user string) error
 	signOut func(c C) error
 
+	describes bool // sessions have the client's address and user agent by themselves
+
 	header func(c C, name string) string // of the request
 	answer func(c C, status int, body []byte)
 	gate   *gate
@@ -78,9 +80,14 @@ func (a *app[C]) save(c C, key, value string) {
 	a.done(c, a.set(c, key, value))
 }
 
-// fill sets the three values that a session has besides its user.
+// fill sets the three values that a session has besides its user, and what a list
+// of devices shows, where the library does not keep that.
 func (a *app[C]) fill(c C) {
-	a.done(c, errors.Join(a.set(c, "lang", "en-GB"), a.set(c, "theme", "system"), a.set(c, "cart", "[1,2,3]")))
+	err := errors.Join(a.set(c, "lang", "en-GB"), a.set(c, "theme", "system"), a.set(c, "cart", "[1,2,3]"))
+	if !a.describes {
+		err = errors.Join(err, a.set(c, "address", "192.0.2.1"), a.set(c, "agent", agent))
+	}
+	a.done(c, err)
 }
 
 // slow has found its session when it waits, and changes it afterwards.

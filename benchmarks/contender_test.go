@@ -72,6 +72,8 @@ func startFloor(_ testing.TB, meter *meter) *server { return floorServer(newFloo
 
 func floorServer(store floorStore) *server {
 	return serveHTTP(&app[exchange]{
+		describes: true, // it lists no devices
+
 		user:    func(c exchange) string { return floorFrom(c.r).user() },
 		value:   func(c exchange, key string) string { return floorFrom(c.r).value(key) },
 		set:     func(c exchange, key, value string) error { return floorFrom(c.r).set(key, value) },

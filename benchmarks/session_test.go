@@ -29,6 +29,8 @@ func sessionServer(tb testing.TB, store session.Store, cfg session.Config) *serv
 func sessionApp() *app[exchange] {
 	of := func(c exchange) *session.Session { return session.FromContext(c.r.Context()) }
 	return &app[exchange]{
+		describes: true,
+
 		user: func(c exchange) string { return of(c).UserID() },
 		value: func(c exchange, key string) string {
 			value, _ := session.Key[string](key).Get(of(c))
