@@ -22,6 +22,9 @@ func TestProbesInMemory(t *testing.T) {
 // TestProbesOnRedis probes the contenders on Redis.
 func TestProbesOnRedis(t *testing.T) {
 	for _, c := range onRedis(t, connect(t)) {
+		if c.bare {
+			continue
+		}
 		probe(t, "redis", c, c.name == "session" || c.name == "session-pipelined" || c.name == "session-cached")
 	}
 }

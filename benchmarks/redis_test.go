@@ -45,6 +45,7 @@ func onRedis(tb testing.TB, c *redis.Client) []contender {
 		return func(tb testing.TB, _ *meter) *server { return sessionServer(tb, store(tb), session.Config{}) }
 	}
 	return []contender{
+		{name: "get-bare", bare: true, start: startGet(c)},
 		{name: "floor", start: func(testing.TB, *meter) *server { return floorServer(floorRedis{c}) }},
 		{name: "floor-pipelined", start: func(testing.TB, *meter) *server { return floorServer(floorRedis{batched}) }},
 		{name: "session", start: withSession(func(tb testing.TB) session.Store { return newStore(tb, c, false) })},
