@@ -14,6 +14,9 @@ needed() {
 		redis-server            redis-server
 		redis-cli               redis-tools
 		python3                 python3
+		postgres                postgresql
+		mariadbd                mariadb-server
+		setpriv                 util-linux
 		nginx                   nginx
 		caddy                   caddy
 		haproxy                 haproxy
@@ -25,10 +28,16 @@ needed() {
 	EOF
 }
 
-# Debian keeps servers where only root's PATH looks.
-PATH=$PATH:/usr/sbin:/sbin
+# Debian keeps servers where only root's PATH looks, and PostgreSQL by version.
+search() {
+	PATH=$PATH:/usr/sbin:/sbin
+	for bin in /usr/lib/postgresql/*/bin; do
+		PATH=$PATH:$bin
+	done
+}
 
 missing() {
+	search
 	needed | while read -r programs packages; do
 		for program in $(echo "$programs" | tr , ' '); do
 			command -v "$program" >/dev/null && continue 2
