@@ -28,14 +28,14 @@ func connect(tb testing.TB) *redis.Client {
 }
 
 // client returns a client with the options of go-redis, but for the one that
-// redisstore asks for and a connection for each of 64 parallel requests.
+// redisstore asks for.
 func client(tb testing.TB, addr string) *redis.Client {
-	c := redis.NewClient(&redis.Options{Addr: addr, ContextTimeoutEnabled: true, PoolSize: redisConns})
+	c := redis.NewClient(&redis.Options{Addr: addr, ContextTimeoutEnabled: true})
 	tb.Cleanup(func() { c.Close() })
 	return c
 }
 
-const redisConns = 64
+const redisConns = 64 // of contenders and programs with a pool of their own
 
 // onRedis are the contenders that keep their sessions on the server of a client.
 func onRedis(tb testing.TB, c *redis.Client) []contender {
