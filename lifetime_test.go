@@ -423,3 +423,56 @@ func TestInfoSaysWhenTheSessionEndsAndIsRefreshed(t *testing.T) {
 		})
 	}
 }
+
+// Polling keeps nobody signed in.
+func TestRequestsWithoutRefreshLetTheSessionExpire(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := pxManager(t, memstore.New(memstore.Options{}), session.Config{ExpiresIn: time.Hour, RotateEvery: 10 * time.Minute})
+		cookie := pxSignIn(t, m, "alice")
+		poll := func(r *http.Request) { *r = *r.WithContext(session.WithoutRefresh(r.Context())) }
+		var user string
+		read := pxFunc(func(_ http.ResponseWriter, _ *http.Request, s *session.Session) { user = s.UserID() })
+		for range 11 {
+			time.Sleep(5 * time.Minute)
+			res := pxServe(m.Handler(read), cookie, poll)
+			pxNoCookie(t, res)
+			if user != "alice" {
+				t.Fatalf("got user %q, want alice", user)
+			}
+		}
+		time.Sleep(5 * time.Minute)
+		if pxServe(m.Handler(read), cookie, poll); user != "" {
+			t.Errorf("after an hour of polling: got user %q, want nobody", user)
+		}
+	})
+}
+
+// A gateway that does not pass on the cookie of a refresh needs one that lasts.
+func TestAbsoluteCookieLastsToTheAbsoluteEnd(t *testing.T) {
+	for _, tc := range []struct {
+		name string
+		opts session.SignInOptions
+		want time.Duration
+	}{
+		{"remembered", session.SignInOptions{}, 30 * pxDay},
+		{"not remembered", session.SignInOptions{Forget: true}, 0},
+		{"second factor outstanding", session.SignInOptions{Pending: true}, 10 * time.Minute},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				m := pxManager(t, memstore.New(memstore.Options{}), session.Config{Cookie: session.Cookie{Absolute: true}})
+				res := pxDo(m, "", func(_ http.ResponseWriter, r *http.Request, s *session.Session) {
+					pxOK(t, "SignIn", s.SignIn(r.Context(), "alice", tc.opts))
+				})
+				if got := time.Duration(pxSet(res).MaxAge) * time.Second; got != tc.want {
+					t.Errorf("cookie lasts %v, want %v", got, tc.want)
+				}
+				cookie := pxSent(t, res)
+				time.Sleep(7 * pxDay)
+				if user := pxUser(m, cookie); user != "" {
+					t.Errorf("unused for ExpiresIn: got user %q, want nobody", user)
+				}
+			})
+		})
+	}
+}

@@ -2,9 +2,7 @@ package session_test
 
 import (
 	"context"
-	"errors"
 	"net/http"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -353,113 +351,6 @@ func TestLiveLeavesOthersAlone(t *testing.T) {
 	called = false
 	if res := pxServe(live, ""); res.StatusCode != http.StatusInternalServerError || called {
 		t.Errorf("outside Handler: status %d, called %t, want 500", res.StatusCode, called)
-	}
-}
-
-func TestErrSaysWhyThereIsNoSession(t *testing.T) {
-	for _, tc := range []struct {
-		name string
-		make func(t *testing.T, m *session.Manager, store *pxFault) (cookie string)
-		want error
-	}{
-		{"no token", func(*testing.T, *session.Manager, *pxFault) string { return "" }, session.ErrNoSession},
-		{"signed in", func(t *testing.T, m *session.Manager, _ *pxFault) string { return pxSignIn(t, m, "alice") }, nil},
-		{"expired", func(t *testing.T, m *session.Manager, _ *pxFault) string {
-			cookie := pxSignIn(t, m, "alice")
-			time.Sleep(30 * pxDay)
-			return cookie
-		}, session.ErrExpired},
-		{"revoked", func(t *testing.T, m *session.Manager, _ *pxFault) string {
-			cookie := pxSignIn(t, m, "alice")
-			liveRevoke(t, m, cookie)
-			return cookie
-		}, session.ErrNoSession},
-		{"wrong secret", func(t *testing.T, m *session.Manager, _ *pxFault) string {
-			cookie := pxSignIn(t, m, "alice")
-			return cookie[:len(cookie)-4] + strings.Repeat("x", 4)
-		}, session.ErrSuperseded},
-		{"store is down", func(t *testing.T, m *session.Manager, store *pxFault) string {
-			cookie := pxSignIn(t, m, "alice")
-			store.before = func(context.Context, pxOp) error { return errStoreDown }
-			return cookie
-		}, session.ErrUnavailable},
-	} {
-		t.Run(tc.name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				store := pxFaulty()
-				m := pxManager(t, store, session.Config{})
-				cookie := tc.make(t, m, store)
-				pxServe(m.Optional(pxFunc(func(_ http.ResponseWriter, _ *http.Request, s *session.Session) {
-					pxIs(t, "Err", s.Err(), tc.want)
-				})), cookie)
-			})
-		})
-	}
-	var none *session.Session
-	if err := none.Err(); !errors.Is(err, session.ErrNoSession) {
-		t.Errorf("Err outside Handler: got %v, want ErrNoSession", err)
-	}
-}
-
-func TestErrAfterTheSessionEnded(t *testing.T) {
-	m := pxManager(t, memstore.New(memstore.Options{}), session.Config{})
-	cookie := pxSignIn(t, m, "alice")
-	pxDo(m, cookie, func(_ http.ResponseWriter, r *http.Request, s *session.Session) {
-		pxOK(t, "SignOut", s.SignOut(r.Context()))
-		pxIs(t, "Err after SignOut", s.Err(), session.ErrNoSession)
-	})
-}
-
-// Polling keeps nobody signed in.
-func TestRequestsWithoutRefreshLetTheSessionExpire(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		m := pxManager(t, memstore.New(memstore.Options{}), session.Config{ExpiresIn: time.Hour, RotateEvery: 10 * time.Minute})
-		cookie := pxSignIn(t, m, "alice")
-		poll := func(r *http.Request) { *r = *r.WithContext(session.WithoutRefresh(r.Context())) }
-		var user string
-		read := pxFunc(func(_ http.ResponseWriter, _ *http.Request, s *session.Session) { user = s.UserID() })
-		for range 11 {
-			time.Sleep(5 * time.Minute)
-			res := pxServe(m.Handler(read), cookie, poll)
-			pxNoCookie(t, res)
-			if user != "alice" {
-				t.Fatalf("got user %q, want alice", user)
-			}
-		}
-		time.Sleep(5 * time.Minute)
-		if pxServe(m.Handler(read), cookie, poll); user != "" {
-			t.Errorf("after an hour of polling: got user %q, want nobody", user)
-		}
-	})
-}
-
-// A gateway that does not pass on the cookie of a refresh needs one that lasts.
-func TestAbsoluteCookieLastsToTheAbsoluteEnd(t *testing.T) {
-	for _, tc := range []struct {
-		name string
-		opts session.SignInOptions
-		want time.Duration
-	}{
-		{"remembered", session.SignInOptions{}, 30 * pxDay},
-		{"not remembered", session.SignInOptions{Forget: true}, 0},
-		{"second factor outstanding", session.SignInOptions{Pending: true}, 10 * time.Minute},
-	} {
-		t.Run(tc.name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				m := pxManager(t, memstore.New(memstore.Options{}), session.Config{Cookie: session.Cookie{Absolute: true}})
-				res := pxDo(m, "", func(_ http.ResponseWriter, r *http.Request, s *session.Session) {
-					pxOK(t, "SignIn", s.SignIn(r.Context(), "alice", tc.opts))
-				})
-				if got := time.Duration(pxSet(res).MaxAge) * time.Second; got != tc.want {
-					t.Errorf("cookie lasts %v, want %v", got, tc.want)
-				}
-				cookie := pxSent(t, res)
-				time.Sleep(7 * pxDay)
-				if user := pxUser(m, cookie); user != "" {
-					t.Errorf("unused for ExpiresIn: got user %q, want nobody", user)
-				}
-			})
-		})
 	}
 }
 

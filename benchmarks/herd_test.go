@@ -44,7 +44,7 @@ func TestHerdInMemory(t *testing.T) {
 		s := c.start(t, m)
 		q := request{path: readPage, cookie: s.signIn(t, "alice")}
 		if c.name == "session" { // the others write on every request
-			time.Sleep(due)
+			time.Sleep(due) // of real time: what Fiber starts for ever is not for a bubble
 		}
 		m.reset()
 		m.met = together(herd)

@@ -49,7 +49,7 @@ func modules(t *testing.T) (lines []string) {
 	t.Helper()
 	out, err := exec.CommandContext(t.Context(), "go", "list", "-m", "-f", "{{.Path}} {{.Version}}", "all").Output()
 	if err != nil {
-		t.Skip("missing: go command")
+		t.Fatalf("go list: %v", err)
 	}
 	versions := make(map[string]string)
 	for line := range strings.Lines(string(out)) {
