@@ -47,7 +47,7 @@ func (m *Manager) read(r *http.Request) (p presented) {
 		for more := true; more; {
 			var pair string
 			pair, line, more = strings.Cut(line, ";")
-			name, value, _ := strings.Cut(strings.Trim(pair, " \t"), "=")
+			name, value, _ := strings.Cut(trimSpace(pair), "=")
 			if name == m.cfg.Cookie.Name {
 				m.readCookie(&p, value)
 			}
@@ -60,6 +60,18 @@ func (m *Manager) read(r *http.Request) (p presented) {
 		readHeaders(&p, r.Header)
 	}
 	return p
+}
+
+// trimSpace is strings.Trim(s, " \t"), which would first look at what it has to
+// trim: longer than the trimming takes.
+func trimSpace(s string) string {
+	for s != "" && (s[0] == ' ' || s[0] == '\t') {
+		s = s[1:]
+	}
+	for s != "" && (s[len(s)-1] == ' ' || s[len(s)-1] == '\t') {
+		s = s[:len(s)-1]
+	}
+	return s
 }
 
 func (m *Manager) readCookie(p *presented, value string) {

@@ -86,7 +86,7 @@ type withoutRefresh struct{}
 // refreshDue says whether a request at now refreshes the session.
 func (c *Config) refreshDue(r *Record, now time.Time) bool {
 	due := c.nextRefresh(r)
-	return !due.IsZero() && !now.Before(due)
+	return !now.Before(due) && !due.IsZero()
 }
 
 // begin gives a record its times and its policy: of a session that begins or

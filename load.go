@@ -33,7 +33,7 @@ const (
 // load finds the request's session. Nobody else has the session yet, so there is
 // nothing to lock. An error means the store could not be asked.
 func (s *Session) load(ctx context.Context) error {
-	defer func() { s.shown.Store(s.rec) }()
+	defer s.show()
 	p := s.m.read(s.req)
 	s.cookies = p.cookies > 0
 	s.header = p.header
@@ -60,7 +60,9 @@ func (s *Session) load(ctx context.Context) error {
 		s.refuseAll(ctx)
 	}
 	if s.rec != nil {
-		s.also = nil // late secrets, mostly of this very session
+		if s.rare != nil {
+			s.rare.also = nil // late secrets, mostly of this very session
+		}
 		s.maintain(ctx, at)
 	}
 	return nil
@@ -93,9 +95,9 @@ func (s *Session) try(ctx context.Context, t token, now time.Time) error {
 		s.reject(ctx, rec.ID, reason)
 		switch {
 		case reason == errLate:
-			s.also = append(s.also, rec) // it may not read, but its user may sign out
-		case reason == errMoved && sameHash(t.hash(), rec.TokenHash):
-			s.successor = rec.Method
+			s.mayEnd(rec) // it may not read, but its user may sign out
+		case reason == errMoved && t.matches(&rec.TokenHash):
+			s.rarely().successor = rec.Method
 		}
 	case s.m.cfg.expired(rec, now):
 		return s.expire(ctx, rec)
@@ -104,7 +106,8 @@ func (s *Session) try(ctx context.Context, t token, now time.Time) error {
 	case s.rec == nil:
 		s.rec, s.token, s.current, s.standing = rec, t, current, live
 	case s.rec.ID != rec.ID:
-		s.also, s.ambiguous = append(s.also, rec), true
+		s.mayEnd(rec)
+		s.ambiguous = true
 	case current:
 		s.rec, s.token, s.current = rec, t, true
 	}
@@ -118,9 +121,9 @@ func (r *Record) verify(t token, now time.Time) (current bool, reason error) {
 	switch {
 	case r.State == StateMoved:
 		return false, errMoved
-	case sameHash(hash, r.TokenHash):
+	case sameHash(&hash, &r.TokenHash):
 		return true, nil
-	case r.PreviousTokenHash == [32]byte{} || !sameHash(hash, r.PreviousTokenHash):
+	case r.PreviousTokenHash == [32]byte{} || !sameHash(&hash, &r.PreviousTokenHash):
 		// Never a reason to revoke: IDs are public, so anybody could send this.
 		return false, errWrongSecret
 	case r.PreviousReads && (r.PreviousUntil.IsZero() || now.Before(r.PreviousUntil)):
@@ -138,11 +141,17 @@ func (s *Session) refuse() {
 	}
 }
 
+// mayEnd notes a session that SignOut ends besides the request's own.
+func (s *Session) mayEnd(rec *Record) {
+	others := s.rarely()
+	others.also = append(others.also, rec)
+}
+
 // refuseAll refuses a request whose tokens are of different sessions. SignOut
 // still ends all that authenticated.
 func (s *Session) refuseAll(ctx context.Context) {
 	if s.rec != nil {
-		s.also = append(s.also, s.rec)
+		s.mayEnd(s.rec)
 	}
 	s.rec, s.token, s.standing = nil, "", refused
 	s.reject(ctx, "", errAmbiguous)
@@ -169,7 +178,7 @@ func (s *Session) mismatched(ctx context.Context, rec *Record) error {
 	s.refuse()
 	s.m.emit(ctx, s.req, Event{Kind: EventBindingMismatch, SessionID: rec.ID, UserID: rec.UserID, Err: errBinding})
 	if !s.m.cfg.RevokeOnMismatch {
-		s.also = append(s.also, rec) // its user may still sign out
+		s.mayEnd(rec) // its user may still sign out
 		return nil
 	}
 	return s.revoke(ctx, rec, errBinding)
@@ -208,9 +217,7 @@ func (s *Session) expire(ctx context.Context, rec *Record) error {
 		_ = s.m.unavailable(d, "delete expired", rec.ID, err)
 	}
 	s.expired = true
-	if s.cookies {
-		s.expiredAt = now().UnixMilli()
-	}
+	s.rarely().expiredAt = now().UnixMilli()
 	s.m.emit(ctx, s.req, Event{Kind: EventExpired, SessionID: rec.ID, UserID: rec.UserID})
 	return nil
 }

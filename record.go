@@ -66,6 +66,10 @@ type Record struct {
 	UserID string
 	// State says what the session is.
 	State State
+	// Level is the assurance level of the user's last authentication.
+	Level Level
+	// Persistent says that the cookie outlives the browser.
+	Persistent bool
 
 	// TokenHash is the SHA-256 of the token's secret.
 	TokenHash [32]byte
@@ -92,14 +96,10 @@ type Record struct {
 	// ExpiresIn is how far a refresh moves ExpiresAt: the session's own policy,
 	// which a later change of the configuration does not alter.
 	ExpiresIn time.Duration
-	// Persistent says that the cookie outlives the browser.
-	Persistent bool
 
 	// Method is how the user authenticated, in the application's words. In
 	// StateMoved it is the ID of the session that took the place of this one.
 	Method string
-	// Level is the assurance level of that authentication.
-	Level Level
 	// IPAddress, UserAgent and DeviceID describe the client that signed in.
 	IPAddress string
 	UserAgent string

@@ -31,12 +31,8 @@ type Session struct {
 	changes []Change   // of values, not yet stored
 	merged  []Change   // stored, and not yet in rec; see lock
 	token   token      // the request's, or the new one
-	also    []*Record  // further sessions that this request may end
-	// successor is the ID of the session that replaced the request's own.
-	successor string
-	events    []Event // to be told once mu is free
+	rare    *rare      // nil: nothing of the kind; see rarely
 
-	expiredAt    int64 // when a cookie of an expired session was seen, in milliseconds; 0: never
 	standing     standing
 	cookie       cookieAction
 	cookies      bool // the request has a cookie of the session's name
@@ -51,6 +47,22 @@ type Session struct {
 	issued       bool // the current secret was made by this request
 	pendingEnded bool // a session that waited for the second factor has ended
 	unsaved      bool // values were set in a session that has ended
+}
+
+// rare is what few requests need. Most do not allocate it, which makes theirs
+// smaller by an eighth.
+type rare struct {
+	also      []*Record // further sessions that this request may end
+	successor string    // ID of the session that replaced the request's own
+	events    []Event   // to be told once mu is free
+	expiredAt int64     // when a cookie of an expired session was seen, in milliseconds
+}
+
+func (s *Session) rarely() *rare {
+	if s.rare == nil {
+		s.rare = new(rare)
+	}
+	return s.rare
 }
 
 // cookieAction is what the response does with the session cookie.
@@ -211,11 +223,10 @@ func (s *Session) end(ctx context.Context, rec *Record) error {
 
 // endOthers ends the further sessions of the request's tokens.
 func (s *Session) endOthers(ctx context.Context) error {
-	for len(s.also) > 0 {
-		if err := s.end(ctx, s.also[0]); err != nil {
+	for others := s.rarely(); len(others.also) > 0; others.also = others.also[1:] {
+		if err := s.end(ctx, others.also[0]); err != nil {
 			return err
 		}
-		s.also = s.also[1:]
 	}
 	return nil
 }
@@ -265,7 +276,7 @@ func (s *Session) finish(h http.Header) error {
 // session. Not after a while: the user may have signed in again since, and a late
 // response must not clear the newer cookie.
 func (s *Session) expiredCookie() bool {
-	return s.expiredAt != 0 && s.standing == absent && now().UnixMilli()-s.expiredAt < clearWithin.Milliseconds()
+	return s.expired && s.cookies && s.standing == absent && now().UnixMilli()-s.rarely().expiredAt < clearWithin.Milliseconds()
 }
 
 // clearWithin is how old news of an expiry may be.
@@ -285,7 +296,7 @@ func (s *Session) gone() error {
 // not checked: what happened in between could as well have overtaken it on its
 // way to the client.
 func (s *Session) upToDate(ctx context.Context) bool {
-	if !sameHash(s.rec.TokenHash, s.token.hash()) {
+	if !s.token.matches(&s.rec.TokenHash) {
 		return false // a conflict has shown it
 	}
 	if since := now().Sub(later(s.rec.UpdatedAt, s.rec.RotatedAt)); 0 <= since && since < unchecked {
@@ -294,7 +305,7 @@ func (s *Session) upToDate(ctx context.Context) bool {
 	d := detach(ctx)
 	defer d.end()
 	rec, err := s.m.store.Load(d, s.rec.ID)
-	return err == nil && rec.State != StateMoved && sameHash(rec.TokenHash, s.token.hash())
+	return err == nil && rec.State != StateMoved && s.token.matches(&rec.TokenHash)
 }
 
 // unchecked is how soon after a refresh its cookie needs no second look.
@@ -412,16 +423,29 @@ func (s *Session) happened(kind EventKind) {
 }
 
 // event notes an event, to be told by unlock.
-func (s *Session) event(e Event) { s.events = append(s.events, e) }
+func (s *Session) event(e Event) {
+	told := s.rarely()
+	told.events = append(told.events, e)
+}
 
 // unlock unlocks and tells the events: a hook may use the session.
 func (s *Session) unlock(ctx context.Context) {
-	events := s.events
-	s.events = nil
-	s.shown.Store(s.rec)
+	var events []Event
+	if s.rare != nil {
+		events, s.rare.events = s.rare.events, nil
+	}
+	s.show()
 	s.mu.Unlock()
 	for _, e := range events {
 		s.m.emit(ctx, s.req, e)
+	}
+}
+
+// show lets readers see rec. Storing takes longer than looking whether it has
+// changed, which it rarely has.
+func (s *Session) show() {
+	if s.shown.Load() != s.rec {
+		s.shown.Store(s.rec)
 	}
 }
 

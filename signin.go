@@ -201,10 +201,11 @@ func (s *Session) begin(ctx context.Context, userID string, opts SignInOptions) 
 // The first one took the values along; they are this user's, who has just
 // authenticated.
 func (s *Session) inherited(ctx context.Context, userID string) Values {
-	if s.successor == "" {
+	successor := s.rarely().successor
+	if successor == "" {
 		return ""
 	}
-	rec, err := s.m.store.Load(ctx, s.successor)
+	rec, err := s.m.store.Load(ctx, successor)
 	if err != nil || rec.UserID != userID || rec.State != StateSignedIn || s.m.cfg.expired(rec, now()) {
 		return ""
 	}

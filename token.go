@@ -73,6 +73,12 @@ func (t token) hash() [sha256.Size]byte {
 	return sha256.Sum256(secret[:])
 }
 
+// matches says whether the hash is that of the secret.
+func (t token) matches(hash *[sha256.Size]byte) bool {
+	own := t.hash()
+	return sameHash(&own, hash)
+}
+
 // newToken returns a token of a new session. The tag is the user's, or random
 // for an anonymous session. crypto/rand never fails: it ends the program rather
 // than return predictable bytes.
@@ -135,4 +141,4 @@ var notBase64URL = func() (t [256]byte) {
 }()
 
 // sameHash compares in constant time.
-func sameHash(a, b [sha256.Size]byte) bool { return subtle.ConstantTimeCompare(a[:], b[:]) == 1 }
+func sameHash(a, b *[sha256.Size]byte) bool { return subtle.ConstantTimeCompare(a[:], b[:]) == 1 }
