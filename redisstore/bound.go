@@ -11,13 +11,14 @@ import (
 // lookup cost a tenth of the lookups that a core can do.
 type bounds struct {
 	timeout time.Duration
+	start   time.Time // of the store
 	current atomic.Pointer[bound]
 }
 
 // bound is an end that attempts share.
 type bound struct {
 	deadline time.Time
-	shared   time.Time     // attempts from then on get a new one
+	shared   time.Duration // since the start: attempts from then on get a new one
 	done     chan struct{} // closed at the deadline
 }
 
@@ -25,13 +26,15 @@ type bound struct {
 // that: a sixteenth.
 const sharing = 16
 
-// at returns the bound of an attempt that begins at now.
-func (b *bounds) at(now time.Time) *bound {
-	if current := b.current.Load(); current != nil && now.Before(current.shared) {
+// next returns the bound of an attempt that begins now. It asks for the time since
+// the start, which takes half the time of asking for the time.
+func (b *bounds) next() *bound {
+	since := time.Since(b.start)
+	if current := b.current.Load(); current != nil && since < current.shared {
 		return current
 	}
 	spare := b.timeout / sharing
-	fresh := &bound{deadline: now.Add(b.timeout + spare), shared: now.Add(spare), done: make(chan struct{})}
+	fresh := &bound{deadline: time.Now().Add(b.timeout + spare), shared: since + spare, done: make(chan struct{})}
 	time.AfterFunc(b.timeout+spare, func() { close(fresh.done) })
 	b.current.Store(fresh)
 	return fresh
@@ -47,10 +50,9 @@ type bounded struct {
 
 // within returns the context of an attempt that begins now.
 func (b *bounds) within(ctx context.Context) (attempt context.Context, cancel context.CancelFunc) {
-	now := time.Now()
-	bound := b.at(now)
+	bound := b.next()
 	if deadline, ok := ctx.Deadline(); ok && deadline.Before(bound.deadline) {
-		return context.WithDeadline(ctx, now.Add(b.timeout)) // the earlier of the two
+		return context.WithTimeout(ctx, b.timeout) // the earlier of the two
 	}
 	return bounded{ctx, bound}, func() {}
 }

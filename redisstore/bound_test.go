@@ -86,3 +86,33 @@ func TestStoreWithAPipelineKeepsItsContract(t *testing.T) {
 		})
 	}
 }
+
+// Whoever has set the client's options has his reasons, such as an order that other
+// commands need.
+func TestPipelineHasTheClientsOptions(t *testing.T) {
+	own := &redis.AutoPipelineOptions{MaxBatchSize: 7, MaxConcurrentBatches: 1}
+	for _, tc := range []struct {
+		name      string
+		options   *redis.AutoPipelineOptions
+		size      int
+		unordered bool
+	}{
+		{"the client's, where it has some", own, 7, false},
+		{"else batches that do not wait for each other", nil, 32, true},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			client := redis.NewClient(&redis.Options{
+				Addr: servers.StartRedis(t).Addr, ContextTimeoutEnabled: true, AutoPipelineOptions: tc.options,
+			})
+			t.Cleanup(func() { client.Close() })
+			newStore(t, client, &redisstore.Options{Pipeline: true})
+			pipeline, err := client.AsyncAutoPipeline()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := pipeline.Config(); got.MaxBatchSize != tc.size || got.Unordered != tc.unordered {
+				t.Errorf("got batches of %d, unordered %t; want %d, %t", got.MaxBatchSize, got.Unordered, tc.size, tc.unordered)
+			}
+		})
+	}
+}

@@ -65,11 +65,22 @@ func checkWait(o *Options, readTimeout time.Duration) error {
 func newPipeline(client redis.UniversalClient) (*redis.AutoPipeliner, error) {
 	switch c := client.(type) {
 	case *redis.Client:
-		return c.AsyncAutoPipeline()
+		return c.AsyncAutoPipelineWithOptions(pipelineOptions(c.Options().AutoPipelineOptions))
 	case *redis.ClusterClient:
-		return c.AsyncAutoPipeline()
+		return c.AsyncAutoPipelineWithOptions(pipelineOptions(c.Options().AutoPipelineOptions))
 	}
 	return nil, fmt.Errorf("pipeline of a client of type %T: %w", client, errors.ErrUnsupported)
+}
+
+// pipelineOptions are the client's, or without any ones for lookups, which need no
+// order. go-redis's own options keep one by having one batch on its way at a time,
+// which everybody waits for: server and handlers take turns instead of working at
+// once.
+func pipelineOptions(client *redis.AutoPipelineOptions) *redis.AutoPipelineOptions {
+	if client != nil {
+		return client
+	}
+	return &redis.AutoPipelineOptions{MaxBatchSize: 32, MaxConcurrentBatches: 4, Unordered: true}
 }
 
 // checkTime bounds what New waits for the server.

@@ -71,7 +71,10 @@ type Options struct {
 	// Pipeline sends lookups through go-redis's automatic pipelining, which puts
 	// those of requests that run at once into one write: more of them in a
 	// second, each a little later. docs/reliability.md says what it costs. It
-	// needs a *redis.Client or *redis.ClusterClient, and ends with it.
+	// needs a *redis.Client or *redis.ClusterClient, whose AsyncAutoPipeline it
+	// uses: with the client's AutoPipelineOptions, or if those are nil with up to
+	// four batches at a time and in no order, as lookups need none. Code that
+	// needs an order of its own there sets them, or has a client of its own.
 	Pipeline bool
 
 	// Heartbeat is how often Follow makes sure of each server, 1 second if zero.
@@ -141,7 +144,7 @@ func New(client redis.UniversalClient, opts *Options) (*Store, error) {
 		return nil, fmt.Errorf("redisstore: new store: %w", err)
 	}
 	s := &Store{
-		client: client, prefix: o.KeyPrefix + ":{", bounds: bounds{timeout: o.Timeout},
+		client: client, prefix: o.KeyPrefix + ":{", bounds: bounds{timeout: o.Timeout, start: time.Now()},
 		replicas: o.ReplicasToConfirm, waitTimeout: o.WaitTimeout,
 		heartbeat: o.Heartbeat, log: o.Logger,
 	}
