@@ -85,27 +85,46 @@ func (s *server) ask(tb testing.TB, q request) reply {
 	return reply{w.Code, w.Body.String(), w.Result().Header["Set-Cookie"]}
 }
 
-// repeat returns a function that sends the request as cheaply as it can be, and
-// returns the number of cookies that the reply sets.
-func (s *server) repeat(tb testing.TB, q request) func() int {
+// repeat returns a function that sends the requests in turn, as cheaply as it can
+// be, and returns the number of cookies that the reply sets. What it needs for
+// that is little: what is alive in the process makes every allocation of a
+// contender dearer, as the garbage collector visits it.
+func (s *server) repeat(tb testing.TB, requests ...request) func() int {
 	tb.Helper()
 	if s.fast != nil {
-		c := q.toFast()
-		return func() int {
-			c.Response.Reset()
-			c.ResetUserValues()
-			s.fast(c)
-			return len(fastCookies(c))
-		}
+		return s.repeatFast(requests)
 	}
 	// A copy for each turn: gorilla/sessions puts what it has read into the
 	// request itself.
-	r, w, turn := q.toHTTP(tb), &discard{header: make(http.Header)}, new(http.Request)
+	r, w, turn := requests[0].toHTTP(tb), &discard{header: make(http.Header)}, new(http.Request)
+	var headers []http.Header
+	for _, q := range requests {
+		headers = append(headers, q.httpHeader())
+	}
+	i := 0
 	return func() int {
 		clear(w.header)
 		*turn = *r
+		turn.Header = headers[i]
+		i = (i + 1) % len(headers)
 		s.http.ServeHTTP(w, turn)
 		return len(w.header["Set-Cookie"])
+	}
+}
+
+func (s *server) repeatFast(requests []request) func() int {
+	var turns []*fasthttp.RequestCtx
+	for _, q := range requests {
+		turns = append(turns, q.toFast())
+	}
+	i := 0
+	return func() int {
+		c := turns[i]
+		i = (i + 1) % len(turns)
+		c.Response.Reset()
+		c.ResetUserValues()
+		s.fast(c)
+		return len(fastCookies(c))
 	}
 }
 
@@ -114,14 +133,19 @@ func (q request) toHTTP(tb testing.TB) *http.Request {
 	ctx, cancel := context.WithCancel(tb.Context())
 	tb.Cleanup(cancel)
 	r := httptest.NewRequestWithContext(ctx, http.MethodGet, q.path, nil)
-	r.Header.Set("User-Agent", agent)
+	r.Header = q.httpHeader()
+	return r
+}
+
+func (q request) httpHeader() http.Header {
+	h := http.Header{"User-Agent": {agent}}
 	for name, value := range q.header {
-		r.Header.Set(name, value)
+		h.Set(name, value)
 	}
 	if q.cookie != "" {
-		r.Header.Set("Cookie", "lang=en; "+q.cookie)
+		h.Set("Cookie", "lang=en; "+q.cookie)
 	}
-	return r
+	return h
 }
 
 func (q request) toFast() *fasthttp.RequestCtx {
