@@ -27,7 +27,7 @@ func (s *Session) commitDetached(ctx context.Context) error {
 // commit stores the pending changes; mu is held.
 func (s *Session) commit(ctx context.Context) error {
 	switch {
-	case len(s.changes) == 0:
+	case len(s.changes) == 0, s.saved:
 		return nil
 	case s.rec == nil:
 		return s.createAnonymous(ctx)
@@ -44,10 +44,7 @@ func (s *Session) patch(ctx context.Context) error {
 	if err != nil {
 		return s.lost(ctx, "commit", err)
 	}
-	if s.merged == nil {
-		s.merged, s.changes = s.changes, nil
-	}
-	s.merged, s.changes = append(s.merged, s.changes...), nil
+	s.saved = true
 	return nil
 }
 
@@ -55,18 +52,18 @@ func (s *Session) patch(ctx context.Context) error {
 // the record only then: most requests commit, and nobody asks any more.
 func (s *Session) lock() {
 	s.mu.Lock()
-	if len(s.merged) == 0 || s.rec == nil {
+	if !s.saved {
 		return
 	}
 	next := *s.rec
-	values, err := next.Values.Apply(s.merged)
+	values, err := next.Values.Apply(s.changes)
 	if err == nil { // else other requests have deleted what makes it too large here
 		next.Values = values
 	}
 	// The store has merged in other requests' values, which are unknown here.
 	// No stored version is zero, so a later update conflicts and loads first.
 	next.Version = 0
-	s.rec, s.merged = &next, nil
+	s.rec, s.changes, s.saved = &next, nil, false
 }
 
 // update writes the record with the pending changes and what edit does to it. On

@@ -62,8 +62,8 @@ func (m *Manager) read(r *http.Request) (p presented) {
 	return p
 }
 
-// trimSpace is strings.Trim(s, " \t"), which would first look at what it has to
-// trim: longer than the trimming takes.
+// trimSpace is strings.Trim(s, " \t"), which first examines its cutset: for longer
+// than the trimming takes.
 func trimSpace(s string) string {
 	for s != "" && (s[0] == ' ' || s[0] == '\t') {
 		s = s[1:]

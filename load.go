@@ -33,7 +33,7 @@ const (
 // load finds the request's session. Nobody else has the session yet, so there is
 // nothing to lock. An error means the store could not be asked.
 func (s *Session) load(ctx context.Context) error {
-	defer s.show()
+	defer s.publish()
 	p := s.m.read(s.req)
 	s.cookies = p.cookies > 0
 	s.header = p.header
@@ -141,7 +141,7 @@ func (s *Session) refuse() {
 	}
 }
 
-// mayEnd notes a session that SignOut ends besides the request's own.
+// mayEnd notes a session that a SignOut of this request ends, whatever else it ends.
 func (s *Session) mayEnd(rec *Record) {
 	others := s.rarely()
 	others.also = append(others.also, rec)

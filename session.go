@@ -28,10 +28,9 @@ type Session struct {
 
 	mu      sync.Mutex // guards what follows
 	rec     *Record    // as loaded or last written; nil: none
-	changes []Change   // of values, not yet stored
-	merged  []Change   // stored, and not yet in rec; see lock
+	changes []Change   // of values, not yet in rec: to be stored, unless saved
 	token   token      // the request's, or the new one
-	rare    *rare      // nil: nothing of the kind; see rarely
+	rare    *rare      // nil: nothing of the kind
 
 	standing     standing
 	cookie       cookieAction
@@ -46,18 +45,22 @@ type Session struct {
 	ambiguous    bool // the request has tokens of several sessions
 	issued       bool // the current secret was made by this request
 	pendingEnded bool // a session that waited for the second factor has ended
+	saved        bool // changes have been stored; see lock
 	unsaved      bool // values were set in a session that has ended
 }
 
-// rare is what few requests need. Most do not allocate it, which makes theirs
-// smaller by an eighth.
+// rare is what few requests need, kept apart because all of them would allocate
+// it: a quarter of the exchange.
 type rare struct {
 	also      []*Record // further sessions that this request may end
 	successor string    // ID of the session that replaced the request's own
 	events    []Event   // to be told once mu is free
-	expiredAt int64     // when a cookie of an expired session was seen, in milliseconds
+	expiredAt int64     // when a token of an expired session was seen, in milliseconds
+	failure   error     // of the commit; the writer reads it without mu, once it is there
 }
 
+// rarely returns rare, for whoever has something to keep there or does not mind
+// allocating it; mu is held.
 func (s *Session) rarely() *rare {
 	if s.rare == nil {
 		s.rare = new(rare)
@@ -236,11 +239,18 @@ func (s *Session) endOthers(ctx context.Context) error {
 func (s *Session) drop(then standing) {
 	if then == ended || then == refused {
 		s.pendingEnded = s.pendingEnded || s.rec != nil && s.rec.State == StatePending
-		s.unsaved = s.unsaved || len(s.changes) > 0
+		s.unsaved = s.unsaved || len(s.changes) > 0 && !s.saved
 	}
-	s.rec, s.changes, s.merged, s.token, s.standing = nil, nil, nil, "", then
+	s.rec, s.changes, s.saved, s.token, s.standing = nil, nil, false, "", then
 	if s.cookie == sendCookie {
 		s.cookie = keepCookie
+	}
+}
+
+// discard forgets the changes that will not be stored any more.
+func (s *Session) discard() {
+	if !s.saved {
+		s.changes = nil
 	}
 }
 
@@ -253,6 +263,9 @@ func (s *Session) finish(h http.Header) error {
 	err := s.commitDetached(ctx)
 	if err == nil && s.unsaved {
 		err = s.gone()
+	}
+	if err != nil {
+		s.rarely().failure = err
 	}
 	addVary(h, s.m.cfg.HeaderTransport)
 	switch {
@@ -268,7 +281,8 @@ func (s *Session) finish(h http.Header) error {
 	if s.signedOut {
 		s.clearSiteData(h)
 	}
-	s.undelivered, s.changes = false, nil
+	s.undelivered = false
+	s.discard()
 	return err
 }
 
@@ -379,7 +393,8 @@ func (s *Session) abandon() {
 	ctx := s.req.Context()
 	s.mu.Lock()
 	defer s.unlock(ctx)
-	s.changes, s.committed = nil, true // what a recovery sets now would not be stored
+	s.discard()
+	s.committed = true // what a recovery sets now would not be stored
 	if !s.undelivered || s.rec == nil {
 		return
 	}
@@ -434,16 +449,16 @@ func (s *Session) unlock(ctx context.Context) {
 	if s.rare != nil {
 		events, s.rare.events = s.rare.events, nil
 	}
-	s.show()
+	s.publish()
 	s.mu.Unlock()
 	for _, e := range events {
 		s.m.emit(ctx, s.req, e)
 	}
 }
 
-// show lets readers see rec. Storing takes longer than looking whether it has
+// publish lets readers see rec. Storing takes longer than looking whether it has
 // changed, which it rarely has.
-func (s *Session) show() {
+func (s *Session) publish() {
 	if s.shown.Load() != s.rec {
 		s.shown.Store(s.rec)
 	}

@@ -15,22 +15,27 @@ type writer struct {
 	inner   http.ResponseWriter
 	session *Session
 	begun   bool
-	encoded bool  // a middleware outside encodes the body
-	err     error // of the commit; the response is complete then
+	encoded bool // a middleware outside encodes the body
+	failed  bool // the commit, and the response is complete
 }
 
 // begin commits once.
 func (w *writer) begin() error {
-	if w.begun {
-		return w.err
+	switch {
+	case w.failed:
+		return w.session.rare.failure
+	case w.begun:
+		return nil
 	}
 	w.begun = true
 	h := w.inner.Header()
-	if w.err = w.session.finish(h); w.err != nil {
+	err := w.session.finish(h)
+	if err != nil {
+		w.failed = true
 		w.dropEntity(h)
-		w.session.m.fail(w.inner, w.session.req, w.err)
+		w.session.m.fail(w.inner, w.session.req, err)
 	}
-	return w.err
+	return err
 }
 
 // dropEntity removes the headers that describe the handler's body.
@@ -50,7 +55,7 @@ func (w *writer) dropEntity(h http.Header) {
 // Header returns the response's headers, or ones that go nowhere if an error
 // answer has taken the response's place.
 func (w *writer) Header() http.Header {
-	if w.err != nil {
+	if w.failed {
 		return make(http.Header)
 	}
 	return w.inner.Header()
@@ -60,7 +65,7 @@ func (w *writer) Header() http.Header {
 // 101 is final.
 func (w *writer) WriteHeader(status int) {
 	if informational(status) {
-		if w.err == nil {
+		if !w.failed {
 			w.inner.WriteHeader(status)
 		}
 		return
