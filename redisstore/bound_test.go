@@ -98,7 +98,7 @@ func TestPipelineHasTheClientsOptions(t *testing.T) {
 		unordered bool
 	}{
 		{"the client's, where it has some", own, 7, false},
-		{"else batches that do not wait for each other", nil, 32, true},
+		{"else some for lookups, which need no order", nil, 32, true},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			client := redis.NewClient(&redis.Options{

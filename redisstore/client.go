@@ -73,9 +73,9 @@ func newPipeline(client redis.UniversalClient) (*redis.AutoPipeliner, error) {
 }
 
 // pipelineOptions are the client's, or without any ones for lookups, which need no
-// order. go-redis's own options keep one by having one batch on its way at a time,
-// which everybody waits for: server and handlers take turns instead of working at
-// once.
+// order. go-redis's own options keep one by having one batch at a time on its way to
+// a server, which everybody waits for: server and handlers take turns instead of
+// working at once.
 func pipelineOptions(client *redis.AutoPipelineOptions) *redis.AutoPipelineOptions {
 	if client != nil {
 		return client

@@ -71,10 +71,12 @@ type Options struct {
 	// Pipeline sends lookups through go-redis's automatic pipelining, which puts
 	// those of requests that run at once into one write: more of them in a
 	// second, each a little later. docs/reliability.md says what it costs. It
-	// needs a *redis.Client or *redis.ClusterClient, whose AsyncAutoPipeline it
-	// uses: with the client's AutoPipelineOptions, or if those are nil with up to
-	// four batches at a time and in no order, as lookups need none. Code that
-	// needs an order of its own there sets them, or has a client of its own.
+	// needs a *redis.Client or *redis.ClusterClient, and ends with it.
+	//
+	// It uses the one AsyncAutoPipeline that a client has, which keeps the options
+	// of whoever asks for it first. If that is New, they are the client's
+	// AutoPipelineOptions or, without any, ones that keep no order, as lookups
+	// need none. Code that relies on an order there has a client of its own.
 	Pipeline bool
 
 	// Heartbeat is how often Follow makes sure of each server, 1 second if zero.
