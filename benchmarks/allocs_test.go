@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"flag"
 	"fmt"
+	"math"
 	"os"
 	"runtime"
 	"strings"
@@ -44,6 +45,9 @@ func TestAllocBaseline(t *testing.T) {
 
 func compare(t *testing.T, got, want costLine) {
 	t.Helper()
+	if len(got.values) != len(want.values) {
+		t.Errorf("%s: %d units, the baseline has %d", got.name, len(got.values), len(want.values))
+	}
 	for unit, value := range got.values {
 		limit, ok := want.values[unit]
 		if unit == "B/op" {
@@ -109,16 +113,18 @@ func costs(t *testing.T) (lines []costLine) {
 	return lines
 }
 
-// share is the part of one request, in whole numbers: now and then a script
-// extends the expiry of an index, or a connection is asked whether it is alive.
-func share(n int) float64 { return float64((n + counted/4) / counted) }
+// share is the part of one request, to a quarter: now and then a script extends the
+// expiry of an index, or a connection is asked whether it is alive.
+func share(n int) float64 { return math.Round(4*float64(n)/counted) / 4 }
 
-// allocated returns allocations and bytes of one request, as
-// testing.AllocsPerRun counts them, without what the bare handler allocates.
+// allocated returns allocations and bytes of one request, what the handler itself
+// allocates included, which is nothing.
 func allocated(t *testing.T, c contender, work workload) (allocs, bytes float64) {
 	t.Helper()
 	s := c.start(t, nil)
-	request := s.repeat(t, work.request(t, s, userID(1)))
+	q := work.request(t, s, userID(1))
+	q.newUser = false // for whom maps grow, whenever they do
+	request := s.repeat(t, q)
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
 	const runs = 2000
 	request()
@@ -128,7 +134,7 @@ func allocated(t *testing.T, c contender, work workload) (allocs, bytes float64)
 		request()
 	}
 	runtime.ReadMemStats(&after)
-	return float64((after.Mallocs - before.Mallocs) / runs), float64((after.TotalAlloc - before.TotalAlloc) / runs)
+	return math.Round(float64(after.Mallocs-before.Mallocs) / runs), math.Round(float64(after.TotalAlloc-before.TotalAlloc) / runs)
 }
 
 func readBaseline(t *testing.T) map[string]costLine {

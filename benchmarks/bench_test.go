@@ -9,14 +9,17 @@ func BenchmarkRedisParallel(b *testing.B)  { redisContests(b, "Redis/parallel", 
 
 func memoryContests(b *testing.B, name string, clients int) {
 	for _, work := range workloads {
-		b.Run(work.name, func(b *testing.B) { contest(b, name, inMemory(), work, clients) })
+		b.Run(work.name, func(b *testing.B) {
+			contest(b, name, inMemory(), work, clients, func(e *entrant) { *e = *enter(b, e.contender, work, clients) })
+		})
 	}
 }
 
 func redisContests(b *testing.B, name string, clients int) {
 	for _, work := range workloads {
 		b.Run(work.name, func(b *testing.B) {
-			contest(b, name, onRedis(b, connect(b)), work, clients)
+			client := connect(b)
+			contest(b, name, onRedis(b, client), work, clients, func(*entrant) { must(b, client.FlushAll(b.Context()).Err()) })
 		})
 	}
 }

@@ -116,7 +116,7 @@ func TestCommandsPerRequest(t *testing.T) {
 	client := connect(t)
 	log := &sent{}
 	client.AddHook(log)
-	store := newStore(t, client, false)
+	store := newStore(t, client, "session", false)
 	usual := browse(t, store, session.Config{MaxSessions: 2})
 	eager := browse(t, store, session.Config{UpdateAge: session.EveryRequest})
 	signInAnew := func() { usual.cookie = nil; usual.do(signIn) }
@@ -179,7 +179,7 @@ func teach(t *testing.T, store session.Store) {
 // 111 bytes takes, and the index of a user with three.
 func TestMemoryPerSession(t *testing.T) {
 	client := connect(t)
-	b := browse(t, newStore(t, client, false), session.Config{})
+	b := browse(t, newStore(t, client, "session", false), session.Config{})
 	for range 3 {
 		b.cookie = nil
 		b.do(func(ctx context.Context, s *session.Session) error {

@@ -11,9 +11,8 @@ import (
 type contender struct {
 	name   string
 	module string // whose version belongs into the table; "": this one
-	cookie bool   // all data is in the cookie
-	router bool   // a framework's router comes on top
 	bare   bool   // no sessions at all: only what cannot be avoided
+	plain  bool   // sessions without what a list of devices shows
 
 	// start returns a server with an empty store, whose calls meter counts
 	// unless it is nil.
@@ -42,14 +41,20 @@ func inMemory() []contender {
 		{name: "floor", start: startFloor},
 		{name: "session", start: startSession},
 		{name: "scs", module: "github.com/alexedwards/scs/v2", start: startSCS},
-		{name: "gorilla-cookie", module: "github.com/gorilla/sessions", cookie: true, start: startGorilla},
-		{name: "gin", module: "github.com/gin-contrib/sessions", router: true, start: startGin},
-		{name: "gin-cookie", module: "github.com/gin-contrib/sessions", cookie: true, router: true, start: startGinCookie},
-		{name: "gin-bare", module: "github.com/gin-gonic/gin", bare: true, router: true, start: startGinBare},
-		{name: "echo-cookie", module: "github.com/labstack/echo-contrib", cookie: true, router: true, start: startEcho},
-		{name: "echo-bare", module: "github.com/labstack/echo/v4", bare: true, router: true, start: startEchoBare},
-		{name: "fiber", module: "github.com/gofiber/fiber/v3", router: true, start: startFiber},
-		{name: "fiber-bare", module: "github.com/gofiber/fiber/v3", bare: true, router: true, start: startFiberBare},
+		{name: "scs-plain", module: "github.com/alexedwards/scs/v2", plain: true, start: func(tb testing.TB, m *meter) *server {
+			return scsServer(newSCS(tb, m), true)
+		}},
+		{name: "gorilla-cookie", module: "github.com/gorilla/sessions", start: startGorilla},
+		{name: "gorilla-plain", module: "github.com/gorilla/sessions", plain: true, start: func(testing.TB, *meter) *server {
+			return gorillaServer(newGorilla(), true)
+		}},
+		{name: "gin", module: "github.com/gin-contrib/sessions", start: startGin},
+		{name: "gin-cookie", module: "github.com/gin-contrib/sessions", start: startGinCookie},
+		{name: "gin-bare", module: "github.com/gin-gonic/gin", bare: true, start: startGinBare},
+		{name: "echo-cookie", module: "github.com/labstack/echo-contrib", start: startEcho},
+		{name: "echo-bare", module: "github.com/labstack/echo/v4", bare: true, start: startEchoBare},
+		{name: "fiber", module: "github.com/gofiber/fiber/v3", start: startFiber},
+		{name: "fiber-bare", module: "github.com/gofiber/fiber/v3", bare: true, start: startFiberBare},
 	}
 }
 

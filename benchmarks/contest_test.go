@@ -3,6 +3,7 @@ package benchmarks
 import (
 	"flag"
 	"fmt"
+	"math/rand/v2"
 	"runtime"
 	"sync"
 	"testing"
@@ -15,15 +16,16 @@ var window = flag.Duration("window", 25*time.Millisecond, "how long a contender 
 type workload struct {
 	name     string
 	page     string
+	answer   []byte
 	signedIn bool
 	newUser  bool // every request is of another user
 }
 
 var workloads = []workload{
-	{name: "read", page: readPage, signedIn: true},
-	{name: "anonymous", page: readPage},
-	{name: "write", page: writePage, signedIn: true},
-	{name: "sign-in", page: signInPage, newUser: true},
+	{name: "read", page: readPage, answer: welcome, signedIn: true},
+	{name: "anonymous", page: readPage, answer: hello},
+	{name: "write", page: writePage, answer: saved, signedIn: true},
+	{name: "sign-in", page: signInPage, answer: saved, newUser: true},
 }
 
 const clientSessions = 15 // of each client: 64 clients have 960
@@ -54,12 +56,15 @@ func userID(i int) string { return fmt.Sprintf("user-%08d", i) }
 // request returns a request of a user, who is signed in if the work is theirs.
 func (work workload) request(tb testing.TB, s *server, user string) request {
 	tb.Helper()
-	q := request{path: work.page}
+	q := request{path: work.page, answer: work.answer, newUser: work.newUser}
 	if work.newUser {
 		q.header = map[string]string{userHeader: user}
 	}
 	if work.signedIn {
 		q.cookie = s.signIn(tb, user)
+	}
+	if work.signedIn && q.cookie == "" { // a contender without sessions
+		q.answer = hello
 	}
 	return q
 }
@@ -127,8 +132,9 @@ func (r result) line(name string) string {
 }
 
 // contest has the contenders take turns, one turn each in every iteration of the
-// benchmark, and begins with another one every time.
-func contest(b *testing.B, name string, contenders []contender, work workload, clients int) {
+// benchmark, each time in another order. Those who start sessions in their turns
+// begin with an empty store each time.
+func contest(b *testing.B, name string, contenders []contender, work workload, clients int, empty func(*entrant)) {
 	b.Helper()
 	var entrants []*entrant
 	for _, c := range chosen(b, contenders) {
@@ -142,8 +148,11 @@ func contest(b *testing.B, name string, contenders []contender, work workload, c
 	round := 0
 	for b.Loop() {
 		var lines []string
-		for i := range entrants {
-			e := entrants[(i+round)%len(entrants)]
+		for _, i := range rand.Perm(len(entrants)) {
+			e := entrants[i]
+			if !work.signedIn {
+				empty(e)
+			}
 			runtime.GC()
 			lines = append(lines, e.run(*window).line(name+"/"+work.name+"/"+e.name))
 		}

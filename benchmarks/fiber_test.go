@@ -1,10 +1,9 @@
 package benchmarks
 
 import (
+	"context"
 	"testing"
 	"time"
-
-	"context"
 
 	"github.com/gofiber/fiber/v3"
 	"github.com/gofiber/fiber/v3/middleware/session"

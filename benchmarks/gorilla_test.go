@@ -12,19 +12,25 @@ var cookieKey = []byte("0123456789abcdef0123456789abcdef")
 // onlyHTTP are the attributes that a session cookie is to have.
 var onlyHTTP = sessions.Options{Path: "/", MaxAge: 7 * 24 * 3600, HttpOnly: true, SameSite: http.SameSiteLaxMode}
 
-func startGorilla(_ testing.TB, meter *meter) *server {
+func startGorilla(testing.TB, *meter) *server { return gorillaServer(newGorilla(), false) }
+
+func newGorilla() sessions.Store {
 	store := sessions.NewCookieStore(cookieKey)
 	store.Options = &onlyHTTP
-	return gorillaServer(store)
+	return store
 }
 
-func gorillaServer(store sessions.Store) *server {
+// gorillaServer stores what a list of devices shows as values, unless it is to be
+// plain.
+func gorillaServer(store sessions.Store, plain bool) *server {
 	// An error comes with a new session, and is what a stranger's cookie gets.
 	of := func(c exchange) *sessions.Session {
 		s, _ := store.Get(c.r, "session")
 		return s
 	}
 	return serveHTTP(&app[exchange]{
+		describes: plain,
+
 		user:  func(c exchange) string { return text(of(c).Values["user"]) },
 		value: func(c exchange, key string) string { return text(of(c).Values[key]) },
 		set: func(c exchange, key, value string) error {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -23,9 +24,8 @@ import (
 // End to end: each contender serves in a process of its own, over HTTP on
 // loopback. A closed load, in which 32 connections send the next request when
 // the last one is answered, finds out how many requests per second there can be;
-// an open one, at a rate that all can keep, how long they take. The load comes
-// from vegeta, which has been kept well for a decade and measures latency from
-// the moment a request was due.
+// an open one, at a rate that all can keep, how long they take from when they are
+// sent. The load comes from vegeta, which has been kept well for a decade.
 
 var (
 	httpRate   = flag.Int("http-rate", 2000, "requests per `second` of the open load")
@@ -53,6 +53,9 @@ func BenchmarkHTTPRedis(b *testing.B) {
 func httpContest(b *testing.B, where string, contenders []contender, redisAddr string) {
 	var remotes []*remote
 	for _, c := range chosen(b, contenders) {
+		if c.plain {
+			continue
+		}
 		r := startRemote(b, where, c, redisAddr)
 		r.load(b, vegeta.Rate{}, *httpWindow/4)
 		remotes = append(remotes, r)
@@ -60,8 +63,8 @@ func httpContest(b *testing.B, where string, contenders []contender, redisAddr s
 	round := 0
 	for b.Loop() {
 		var lines []string
-		for i := range remotes {
-			r := remotes[(i+round)%len(remotes)]
+		for _, i := range rand.Perm(len(remotes)) {
+			r := remotes[i]
 			lines = append(lines, "BenchmarkHTTP/"+where+"/"+r.name+" "+r.measure(b))
 		}
 		round++
@@ -74,6 +77,7 @@ func httpContest(b *testing.B, where string, contenders []contender, redisAddr s
 type remote struct {
 	name    string
 	url     string
+	answer  []byte // of each request
 	targets []vegeta.Target
 }
 
@@ -107,6 +111,10 @@ func startRemote(b *testing.B, where string, c contender, redisAddr string) *rem
 
 // aim prepares the requests of as many users as there are cookies.
 func (r *remote) aim(cookies []string) {
+	r.answer = welcome
+	if cookies[0] == "" { // a contender without sessions
+		r.answer = hello
+	}
 	for _, cookie := range cookies {
 		r.targets = append(r.targets, vegeta.Target{
 			Method: http.MethodGet, URL: r.url + readPage,
@@ -139,6 +147,9 @@ func (r *remote) load(b *testing.B, rate vegeta.Rate, d time.Duration) *vegeta.M
 	m.Close()
 	if m.Success < 1 {
 		b.Fatalf("%s: %.2f %% of the requests succeeded: %v", r.name, 100*m.Success, m.Errors)
+	}
+	if want := m.Requests * uint64(len(r.answer)); m.BytesIn.Total != want {
+		b.Fatalf("%s: %d bytes in %d answers, want %d", r.name, m.BytesIn.Total, m.Requests, want)
 	}
 	return &m
 }

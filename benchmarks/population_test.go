@@ -19,8 +19,8 @@ import (
 	ours "github.com/updateage/session/memstore"
 )
 
-// population is a store with many sessions: three to a user, each with the user
-// and three values.
+// population is a store with many sessions: three to a user, each with the user,
+// three values and, except on the floor, what a list of devices shows.
 type population interface {
 	// add adds the i-th session, which expires at the given time.
 	add(i int, id string, expires time.Time)
@@ -42,6 +42,11 @@ type sweepable interface{ sweep(now time.Time) }
 const sessionsPerUser = 3
 
 func owner(i int) string { return userID(i / sessionsPerUser) }
+
+// device returns address and user agent of the i-th session.
+func device(i int) (address, agent string) {
+	return fmt.Sprintf("192.0.%d.%d", i>>8&255, i&255), fmt.Sprintf("%0111d", i%1000)
+}
 
 // idLen is the length of session IDs of this library; the others' keys are as long.
 const idLen = 24
@@ -126,10 +131,11 @@ func populate(tb testing.TB, store session.Store) *sessionPopulation {
 
 func (p *sessionPopulation) add(i int, id string, expires time.Time) {
 	now := time.Now()
+	address, agent := device(i)
 	must(p.tb, p.store.Create(context.Background(), &session.Record{
 		ID: id, UserID: owner(i), State: session.StateSignedIn, CreatedAt: now, UpdatedAt: now, AuthenticatedAt: now,
-		ExpiresAt: expires, ExpiresIn: 7 * 24 * time.Hour, IPAddress: fmt.Sprintf("192.0.%d.%d", i>>8&255, i&255),
-		UserAgent: fmt.Sprintf("%0111d", i%1000), Version: 1, Values: session.Values(strings.Clone(string(p.values))),
+		ExpiresAt: expires, ExpiresIn: 7 * 24 * time.Hour, IPAddress: address,
+		UserAgent: agent, Version: 1, Values: session.Values(strings.Clone(string(p.values))),
 	}))
 }
 
@@ -163,10 +169,11 @@ func newSCSPopulation(tb testing.TB, store scs.Store) *scsPopulation {
 	return &scsPopulation{tb, store, sessions}
 }
 
-// blob returns a session as scs and fiber store it.
-func blob(user string, expires time.Time) []byte {
+// blob returns the i-th session as scs and fiber store it.
+func blob(i int, expires time.Time) []byte {
+	address, agent := device(i)
 	b, err := scs.GobCodec{}.Encode(expires, map[string]any{
-		"user": user, "lang": "en-GB", "theme": "system", "cart": "[1,2,3]",
+		"user": owner(i), "lang": "en-GB", "theme": "system", "cart": "[1,2,3]", "address": address, "agent": agent,
 	})
 	if err != nil {
 		panic(err)
@@ -175,7 +182,7 @@ func blob(user string, expires time.Time) []byte {
 }
 
 func (p *scsPopulation) add(i int, id string, expires time.Time) {
-	data := blob(owner(i), expires)
+	data := blob(i, expires)
 	if store, ok := p.store.(scs.CtxStore); ok {
 		must(p.tb, store.CommitCtx(context.Background(), id, data, expires))
 		return
@@ -227,7 +234,7 @@ func newFiberPopulation(tb testing.TB) population {
 }
 
 func (p *fiberPopulation) add(i int, id string, expires time.Time) {
-	must(p.tb, p.store.Set(strings.Clone(id), blob(owner(i), expires), time.Until(expires)))
+	must(p.tb, p.store.Set(strings.Clone(id), blob(i, expires), time.Until(expires)))
 }
 
 func (p *fiberPopulation) lookup(id string) bool {

@@ -48,12 +48,12 @@ func onRedis(tb testing.TB, c *redis.Client) []contender {
 		{name: "get-bare", bare: true, start: startGet(c)},
 		{name: "floor", start: func(testing.TB, *meter) *server { return floorServer(floorRedis{c}) }},
 		{name: "floor-pipelined", start: func(testing.TB, *meter) *server { return floorServer(floorRedis{batched}) }},
-		{name: "session", start: withSession(func(tb testing.TB) session.Store { return newStore(tb, c, false) })},
-		{name: "session-pipelined", start: withSession(func(tb testing.TB) session.Store { return newStore(tb, c, true) })},
+		{name: "session", start: withSession(func(tb testing.TB) session.Store { return newStore(tb, c, "session", false) })},
+		{name: "session-pipelined", start: withSession(func(tb testing.TB) session.Store { return newStore(tb, c, "batched", true) })},
 		{name: "session-cached", start: withSession(func(tb testing.TB) session.Store { return cached(tb, c) })},
 		{name: "scs", module: "github.com/alexedwards/scs/goredisstore", start: scsOnRedis(c, 0)},
 		{name: "scs-idle", module: "github.com/alexedwards/scs/goredisstore", start: scsOnRedis(c, time.Hour)},
-		{name: "gin", module: "github.com/gin-contrib/sessions", router: true, start: func(tb testing.TB, _ *meter) *server {
+		{name: "gin", module: "github.com/gin-contrib/sessions", start: func(tb testing.TB, _ *meter) *server {
 			store, err := ginredis.NewStore(redisConns, "tcp", c.Options().Addr, "", "", cookieKey)
 			must(tb, err)
 			return ginServer(store)
@@ -62,17 +62,19 @@ func onRedis(tb testing.TB, c *redis.Client) []contender {
 			store, err := redisstore.NewRedisStore(tb.Context(), c)
 			must(tb, err)
 			store.Options(onlyHTTP)
-			return gorillaServer(store)
+			return gorillaServer(store, false)
 		}},
-		{name: "fiber", module: "github.com/gofiber/storage/redis/v3", router: true, start: func(testing.TB, *meter) *server {
+		{name: "fiber", module: "github.com/gofiber/storage/redis/v3", start: func(testing.TB, *meter) *server {
 			return fiberServer(fiberredis.NewFromConnection(c), nil)
 		}},
 	}
 }
 
-func newStore(tb testing.TB, c redis.UniversalClient, pipeline bool) *ours.Store {
+// newStore returns a store with a prefix of its own: a cache follows what happens to
+// the keys of its prefix, and is to have no work from others.
+func newStore(tb testing.TB, c redis.UniversalClient, prefix string, pipeline bool) *ours.Store {
 	tb.Helper()
-	store, err := ours.New(c, &ours.Options{Pipeline: pipeline, Logger: slog.New(slog.DiscardHandler)})
+	store, err := ours.New(c, &ours.Options{KeyPrefix: prefix, Pipeline: pipeline, Logger: slog.New(slog.DiscardHandler)})
 	must(tb, err)
 	return store
 }
@@ -80,7 +82,7 @@ func newStore(tb testing.TB, c redis.UniversalClient, pipeline bool) *ours.Store
 // cached is the store behind the cache of this library, which follows it until
 // the test is over.
 func cached(tb testing.TB, c redis.UniversalClient) session.Store {
-	store, err := cachestore.New(newStore(tb, c, false), cachestore.Options{})
+	store, err := cachestore.New(newStore(tb, c, "caching", false), cachestore.Options{})
 	must(tb, err)
 	following := make(chan struct{})
 	go func() {
@@ -95,7 +97,7 @@ func scsOnRedis(c *redis.Client, idle time.Duration) func(testing.TB, *meter) *s
 	return func(testing.TB, *meter) *server {
 		sessions := scs.New()
 		sessions.Store, sessions.IdleTimeout = goredisstore.New(c), idle
-		return scsServer(sessions)
+		return scsServer(sessions, false)
 	}
 }
 

@@ -162,7 +162,7 @@ func stall(b *testing.B, p population, n int) string {
 
 // stallSCS is stall for scs, which frees sessions when a timer says so.
 func stallSCS(b *testing.B, n int) string {
-	ids, data := newIDs(n), blob("nobody", time.Now())
+	ids, data := newIDs(n), blob(0, time.Now())
 	for interval := 2 * time.Second; ; interval *= 2 {
 		start := time.Now()
 		store := memstore.NewWithCleanupInterval(interval)
@@ -219,7 +219,7 @@ func BenchmarkScaleRedis(b *testing.B) {
 		for _, n := range sizes(b, *redisSizes) {
 			client := connect(b)
 			note(b, round, fmt.Sprintf("BenchmarkScale/redis/session/n=%d 1", n)+
-				costOnRedis(b, client, populate(b, newStore(b, client, false)), n))
+				costOnRedis(b, client, populate(b, newStore(b, client, "session", false)), n))
 			if n <= enoughOnRedis {
 				must(b, client.FlushAll(b.Context()).Err())
 				note(b, round, fmt.Sprintf("BenchmarkScale/redis/scs/n=%d 1", n)+

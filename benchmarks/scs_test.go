@@ -10,7 +10,7 @@ import (
 )
 
 func startSCS(tb testing.TB, meter *meter) *server {
-	return scsServer(newSCS(tb, meter))
+	return scsServer(newSCS(tb, meter), false)
 }
 
 // newSCS is scs with its store in memory, whose cleaning is left out: it comes
@@ -24,8 +24,11 @@ func newSCS(_ testing.TB, meter *meter) *scs.SessionManager {
 	return sessions
 }
 
-func scsServer(sessions *scs.SessionManager) *server {
+// scsServer stores what a list of devices shows as values, unless it is to be plain.
+func scsServer(sessions *scs.SessionManager, plain bool) *server {
 	return serveHTTP(&app[exchange]{
+		describes: plain,
+
 		user:  func(c exchange) string { return sessions.GetString(c.r.Context(), "user") },
 		value: func(c exchange, key string) string { return sessions.GetString(c.r.Context(), key) },
 		set: func(c exchange, key, value string) error {

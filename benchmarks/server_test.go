@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/valyala/fasthttp"
@@ -47,9 +48,11 @@ var html = []string{"text/html; charset=utf-8"}
 
 // request is a request that can be sent again and again.
 type request struct {
-	path   string
-	cookie string // "name=value"
-	header map[string]string
+	path    string
+	cookie  string // "name=value"
+	header  map[string]string
+	newUser bool   // each time another
+	answer  []byte // the body that is to come; nil: any
 }
 
 // reply is what came back.
@@ -92,7 +95,7 @@ func (s *server) ask(tb testing.TB, q request) reply {
 func (s *server) repeat(tb testing.TB, requests ...request) func() int {
 	tb.Helper()
 	if s.fast != nil {
-		return s.repeatFast(requests)
+		return s.repeatFast(tb, requests)
 	}
 	// A copy for each turn: gorilla/sessions puts what it has read into the
 	// request itself.
@@ -104,28 +107,65 @@ func (s *server) repeat(tb testing.TB, requests ...request) func() int {
 	i := 0
 	return func() int {
 		clear(w.header)
+		w.status, w.size = http.StatusOK, 0
 		*turn = *r
 		turn.Header = headers[i]
-		i = (i + 1) % len(headers)
+		if requests[i].newUser {
+			turn.Header[userHeader][0] = nextUser()
+		}
 		s.http.ServeHTTP(w, turn)
+		requests[i].check(tb, w.status, w.size)
+		i = (i + 1) % len(requests)
 		return len(w.header["Set-Cookie"])
 	}
 }
 
-func (s *server) repeatFast(requests []request) func() int {
+func (s *server) repeatFast(tb testing.TB, requests []request) func() int {
 	var turns []*fasthttp.RequestCtx
 	for _, q := range requests {
 		turns = append(turns, q.toFast())
 	}
 	i := 0
-	return func() int {
+	return func() (cookies int) {
 		c := turns[i]
-		i = (i + 1) % len(turns)
 		c.Response.Reset()
 		c.ResetUserValues()
+		if requests[i].newUser {
+			c.Request.Header.Set(userHeader, nextUser())
+		}
 		s.fast(c)
-		return len(fastCookies(c))
+		requests[i].check(tb, c.Response.StatusCode(), len(c.Response.Body()))
+		i = (i + 1) % len(requests)
+		for range c.Response.Header.Cookies() {
+			cookies++
+		}
+		return cookies
 	}
+}
+
+// check makes sure that whoever is fast has answered.
+func (q *request) check(tb testing.TB, status, size int) {
+	if q.answer != nil && (status != http.StatusOK || size != len(q.answer)) {
+		tb.Errorf("%s: got status %d and %d bytes, want %d and %d", q.path, status, size, http.StatusOK, len(q.answer))
+	}
+}
+
+// newUsers are the names of many users, one after the other in one string.
+var (
+	newUsers = func() string {
+		var b strings.Builder
+		for i := range 1 << 16 {
+			b.WriteString(userID(i))
+		}
+		return b.String()
+	}()
+	newUserNo atomic.Uint32
+)
+
+// nextUser returns the name of a user who has not been here for a long time.
+func nextUser() string {
+	i, size := int(newUserNo.Add(1)%(1<<16)), len(userID(0))
+	return newUsers[i*size : (i+1)*size]
 }
 
 func (q request) toHTTP(tb testing.TB) *http.Request {
@@ -164,15 +204,24 @@ func (q request) toFast() *fasthttp.RequestCtx {
 }
 
 func fastCookies(c *fasthttp.RequestCtx) (cookies []string) {
-	for _, line := range c.Response.Header.PeekAll("Set-Cookie") {
+	for _, line := range c.Response.Header.Cookies() {
 		cookies = append(cookies, string(line))
 	}
 	return cookies
 }
 
-// discard is a response that nobody reads.
-type discard struct{ header http.Header }
+// discard is a response of which only the size is kept.
+type discard struct {
+	header http.Header
+	status int
+	size   int
+}
 
-func (d *discard) Header() http.Header         { return d.header }
-func (d *discard) Write(p []byte) (int, error) { return len(p), nil }
-func (d *discard) WriteHeader(int)             {}
+func (d *discard) Header() http.Header { return d.header }
+
+func (d *discard) WriteHeader(status int) { d.status = status }
+
+func (d *discard) Write(p []byte) (int, error) {
+	d.size += len(p)
+	return len(p), nil
+}

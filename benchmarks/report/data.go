@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 
 	"golang.org/x/perf/benchfmt"
 	"golang.org/x/perf/benchmath"
@@ -13,14 +14,18 @@ import (
 type data struct {
 	names  []string // in the order in which they came
 	values map[string]map[string]map[int]float64
-	config map[string]string
+	config config // of the first file
+	scaled config // of what was measured by number of sessions
 
 	refused map[string]bool // names for which a ratio was refused
 }
 
+// config is what a file says about how it was measured.
+type config map[string]string
+
 func newData() *data {
 	return &data{
-		values: make(map[string]map[string]map[int]float64), config: make(map[string]string), refused: make(map[string]bool),
+		values: make(map[string]map[string]map[int]float64), config: make(config), scaled: make(config), refused: make(map[string]bool),
 	}
 }
 
@@ -59,10 +64,18 @@ func (d *data) add(r *benchfmt.Result) error {
 		if units[v.Unit] == nil {
 			units[v.Unit] = make(map[int]float64)
 		}
+		if _, twice := units[v.Unit][round]; twice {
+			return fmt.Errorf("%s is there twice in round %d: the results are of several runs", name, round)
+		}
 		units[v.Unit][round] = v.Value
 	}
 	for _, c := range r.Config {
-		d.config[c.Key] = string(c.Value)
+		if _, ok := d.config[c.Key]; !ok {
+			d.config[c.Key] = string(c.Value)
+		}
+		if strings.HasPrefix(name, "Scale/") {
+			d.scaled[c.Key] = string(c.Value)
+		}
 	}
 	return nil
 }
@@ -88,8 +101,8 @@ func (d *data) median(name, unit string) (float64, bool) {
 	return summary(values).Center, true
 }
 
-// leastRounds is from how many rounds a ratio is made. Of fewer, the median has
-// no confidence interval worth the name.
+// leastRounds is from how many rounds a ratio is made. It takes one more until its
+// interval, which is that of benchstat, is finite.
 const leastRounds = 5
 
 // ratio returns the median of the ratios of a to b within each round. Rounds

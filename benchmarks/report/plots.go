@@ -37,7 +37,7 @@ type series struct {
 func (d *data) plot(dir string) error {
 	for _, p := range []struct{ file, title, prefix string }{
 		{"performance-memory.svg", "Time of a request, in memory", "Memory/serial"},
-		{"performance-redis.svg", "Time of a request, on Redis, 64 clients", "Redis/parallel"},
+		{"performance-redis.svg", "Time for a request, on Redis, of 64 clients at once", "Redis/parallel"},
 	} {
 		var list []series
 		for _, work := range workloads {

@@ -19,7 +19,7 @@ const (
 )
 
 func peer(name string) bool {
-	return !strings.HasPrefix(name, floor) && !strings.HasPrefix(name, library) && !bare(name)
+	return !strings.HasPrefix(name, floor) && !strings.HasPrefix(name, library) && !bare(name) && !strings.HasSuffix(name, "plain")
 }
 func bare(name string) bool { return strings.HasSuffix(name, "bare") }
 
@@ -28,6 +28,7 @@ var workloads = []string{"read", "anonymous", "write", "sign-in"}
 func (d *data) sections() []section {
 	list := []section{
 		{"environment", "Environment", d.environment()},
+		{"scale-environment", "Environment of the sizes", d.scaled.environment()},
 		{"readme", "In memory, serial, for README", d.overview("Memory/serial", "memory")},
 	}
 	for _, place := range []struct{ name, title, results string }{{"memory", "In memory", "Memory"}, {"redis", "On Redis", "Redis"}} {
@@ -42,12 +43,16 @@ func (d *data) sections() []section {
 	return slices.DeleteFunc(list, func(s section) bool { return s.text == "" })
 }
 
-func (d *data) environment() string {
-	if d.config["date"] == "" {
+// environment says when and where the requests were measured, or if there are none
+// the sizes.
+func (d *data) environment() string { return d.config.environment() }
+
+func (c config) environment() string {
+	if c["date"] == "" {
 		return ""
 	}
 	return fmt.Sprintf("%s, Go %s, %s, %s cores (%s), go-redis %s.\n",
-		d.config["date"], d.config["go"], d.config["platform"], d.config["cores"], d.config["cpu"], d.config["version-go-redis"])
+		c["date"], c["go"], c["platform"], c["cores"], c["cpu"], c["version-go-redis"])
 }
 
 // contenders returns who took part in something, in order.
@@ -133,7 +138,7 @@ func (d *data) details(prefix, place string) string {
 			full := prefix + "/" + work + "/" + name
 			row := []string{
 				d.label(place, name), d.show(full, "ns/op", nanos),
-				d.times(full, prefix+"/"+work+"/"+floor), d.times(full, prefix+"/"+work+"/"+fastest),
+				d.interval(full, prefix+"/"+work+"/"+floor), d.times(full, prefix+"/"+work+"/"+fastest),
 				d.show(full, "cpu-ns/op", nanos), d.ratioOf(full, prefix+"/"+work+"/"+floor, "cpu-ns/op"),
 				d.show(full, "B/op", whole), d.show(full, "allocs/op", whole),
 			}
@@ -195,10 +200,10 @@ func (d *data) herd(place string) string {
 		return ""
 	}
 	var b strings.Builder
-	b.WriteString("| 20 requests of a session that is due | writes | Set-Cookie |\n| --- | ---: | ---: |\n")
+	b.WriteString("| 20 requests of a session that is due | writes | refused attempts | Set-Cookie |\n| --- | ---: | ---: | ---: |\n")
 	for _, name := range names {
 		full := "Herd/" + place + "/" + name
-		writeRow(&b, d.label(place, name), d.show(full, "writes", whole), d.show(full, "cookies", whole))
+		writeRow(&b, d.label(place, name), d.show(full, "writes", whole), d.show(full, "refused", whole), d.show(full, "cookies", whole))
 	}
 	return b.String()
 }
@@ -255,11 +260,27 @@ func (d *data) sizes(place string) (sizes []int) {
 // times is a ratio of time, with enough digits to be read and none to be believed.
 func (d *data) times(a, b string) string { return d.ratioOf(a, b, "ns/op") }
 
+// interval is times with the confidence interval of the median, where it is finite.
+func (d *data) interval(a, b string) string {
+	text := d.times(a, b)
+	if text == "" || a == b {
+		return text
+	}
+	if s := summary(d.ratios(a, b, "ns/op")); !math.IsInf(s.Hi, 0) {
+		text += " (" + factor(s.Lo) + "–" + factor(s.Hi) + ")"
+	}
+	return text
+}
+
 func (d *data) ratioOf(a, b, unit string) string {
-	r, ok := d.ratio(a, b, unit)
+	if r, ok := d.ratio(a, b, unit); ok {
+		return factor(r)
+	}
+	return ""
+}
+
+func factor(r float64) string {
 	switch {
-	case !ok:
-		return ""
 	case r < 0.1:
 		return fmt.Sprintf("%.3f", r)
 	case r < 10:
