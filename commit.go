@@ -16,7 +16,7 @@ import (
 
 // commitDetached commits on a context of its own, if there is anything to commit.
 func (s *Session) commitDetached(ctx context.Context) error {
-	if len(s.changes) == 0 {
+	if len(s.changes) == 0 || s.saved {
 		return nil
 	}
 	d := detach(ctx)

@@ -50,7 +50,7 @@ type Session struct {
 }
 
 // rare is what few requests need, kept apart because all of them would allocate
-// it: a quarter of the exchange.
+// it: a third of the exchange.
 type rare struct {
 	also      []*Record // further sessions that this request may end
 	successor string    // ID of the session that replaced the request's own

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"slices"
@@ -55,16 +56,18 @@ func (c config) environment() string {
 		c["date"], c["go"], c["platform"], c["cores"], c["cpu"], c["version-go-redis"])
 }
 
-// contenders returns who took part in something, in order.
+// contenders returns who took part in something, what is to be compared first.
 func (d *data) contenders(prefix string) (names []string) {
 	for _, name := range d.names {
 		if rest, ok := strings.CutPrefix(name, prefix+"/"); ok && !strings.Contains(rest, "/") {
 			names = append(names, rest)
 		}
 	}
-	slices.SortStableFunc(names, func(a, b string) int { return rank(a) - rank(b) })
+	slices.SortFunc(names, byRank)
 	return names
 }
+
+func byRank(a, b string) int { return cmp.Or(rank(a)-rank(b), strings.Compare(a, b)) }
 
 // rank puts what is to be compared first.
 func rank(name string) int {
@@ -237,12 +240,7 @@ func (d *data) contendersOfScale(place string) (names []string) {
 			names = append(names, c)
 		}
 	}
-	slices.SortFunc(names, func(a, b string) int {
-		if r := rank(a) - rank(b); r != 0 {
-			return r
-		}
-		return strings.Compare(a, b)
-	})
+	slices.SortFunc(names, byRank)
 	return names
 }
 
