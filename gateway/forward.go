@@ -16,6 +16,7 @@ import (
 //	302  nobody is signed in and a browser waits for a page: to Config.LoginURL
 //	401  nobody is signed in
 //	403  the authentication is too weak or too old, see HeaderReason
+//	499  the client hung up before the store answered; nobody reads it
 //	503  the store could not be asked
 //
 // The answer 200 also has the request's Cookie, Authorization and X-Session-ID
@@ -51,7 +52,7 @@ func ForwardAuth(m *session.Manager, cfg Config) (http.Handler, error) {
 // answer is the verdict on a request.
 func (g *gate) answer(w http.ResponseWriter, r *http.Request) {
 	now := time.Now()
-	granted, why := g.decide(g.session(r), now)
+	granted, why := g.decide(r.Context(), now)
 	if why != reasonNone {
 		g.refuse(w, r, why, only(r.Header, "X-Forwarded-Host"), single(r.Header, "X-Forwarded-Uri"))
 		return

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -357,17 +358,40 @@ func FuzzReturnURL(f *testing.F) {
 	})
 }
 
-func TestForwardAuthRunsWithTheRequestsContext(t *testing.T) {
+// A client that hangs up is no outage, and is not signed out either. One that had
+// a deadline did not hang up.
+func TestAClientThatHangsUpIsNoOutage(t *testing.T) {
 	m := newManager(t, &store{}, session.Config{})
-	h := forwardAuth(t, m, gateway.Config{})
 	cookie, _ := signIn(t, m, "alice", session.SignInOptions{})
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	r := httptest.NewRequest("GET", "/", nil).WithContext(ctx)
-	r.Header = withCookie(cookie)
-	w := httptest.NewRecorder()
-	h.ServeHTTP(w, r)
-	if w.Code == http.StatusUnauthorized || w.Code == http.StatusFound {
-		t.Errorf("status is %d: a client that hung up is not signed out", w.Code)
+	upstream := &url.URL{Scheme: "http", Host: "127.0.0.1:1"}
+	hungUp, hangUp := context.WithCancel(t.Context())
+	hangUp()
+	late, cancel := context.WithDeadline(t.Context(), time.Now())
+	defer cancel()
+	for name, h := range map[string]http.Handler{
+		"ForwardAuth": forwardAuth(t, m, gateway.Config{LoginURL: loginURL}),
+		"NewProxy":    must[http.Handler](t)(gateway.NewProxy(m, upstream, gateway.Config{LoginURL: loginURL})),
+	} {
+		for _, row := range []struct {
+			ctx           context.Context
+			status        int
+			reason, retry string
+		}{
+			{hungUp, session.Status(context.Canceled), "canceled", ""},
+			{late, http.StatusServiceUnavailable, "unavailable", "5"},
+		} {
+			t.Run(name+" "+row.reason, func(t *testing.T) {
+				r := httptest.NewRequestWithContext(row.ctx, "GET", "/", nil)
+				r.Header = headers("Cookie", cookieName+"="+cookie, "Accept", "text/html")
+				w := httptest.NewRecorder()
+				h.ServeHTTP(w, r)
+				resp := w.Result()
+				wantStatus(t, resp, row.status)
+				wantHeader(t, resp.Header, gateway.HeaderReason, row.reason)
+				wantHeader(t, resp.Header, "Retry-After", row.retry)
+				wantHeader(t, resp.Header, "Set-Cookie", "")
+				wantHeader(t, resp.Header, "Cache-Control", "no-store")
+			})
+		}
 	}
 }

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"context"
 	"errors"
 	"log/slog"
 	"net/http"
@@ -53,7 +54,8 @@ const (
 	reasonLevel       reason = "level"
 	reasonFreshness   reason = "freshness"
 	reasonUnavailable reason = "unavailable"
-	reasonOrigin      reason = "origin" // of NewProxy only
+	reasonCanceled    reason = "canceled" // the client hung up
+	reasonOrigin      reason = "origin"   // of NewProxy only
 )
 
 func (r reason) status() int {
@@ -62,6 +64,8 @@ func (r reason) status() int {
 		return http.StatusServiceUnavailable
 	case reasonLevel, reasonFreshness, reasonOrigin:
 		return http.StatusForbidden
+	case reasonCanceled:
+		return statusClientClosed
 	}
 	return http.StatusUnauthorized
 }
@@ -73,15 +77,14 @@ type grant struct {
 	renew     time.Time // when the assertion has half of its life left; zero: there is none
 }
 
-// decide looks at the session alone.
-func (g *gate) decide(s *session.Session, now time.Time) (grant, reason) {
+// decide looks at the session of a request's context alone: this Manager's, also
+// where a Handler of another one stands in between.
+func (g *gate) decide(ctx context.Context, now time.Time) (grant, reason) {
+	s := g.m.Session(ctx)
 	info := s.Info()
 	switch {
 	case info.State != session.StateSignedIn || info.UserID == "":
-		if errors.Is(s.Err(), session.ErrUnavailable) {
-			return grant{}, reasonUnavailable // fails closed, and says that it does not know
-		}
-		return grant{}, reasonSession
+		return grant{}, refusal(ctx, s.Err())
 	case info.Level < g.cfg.Level:
 		return grant{}, reasonLevel
 	case g.cfg.Fresh && now.Sub(info.AuthenticatedAt) >= g.freshAge:
@@ -99,10 +102,17 @@ func (g *gate) decide(s *session.Session, now time.Time) (grant, reason) {
 	return granted, reasonNone
 }
 
-// session returns this Manager's session, also where a Handler of another one
-// stands in between.
-func (g *gate) session(r *http.Request) *session.Session {
-	return g.m.Session(r.Context())
+// refusal is the reason why nobody is known. It fails closed, and says if it does
+// not know. That the store did not answer a client which hung up meanwhile, is no
+// outage.
+func refusal(ctx context.Context, err error) reason {
+	switch {
+	case !errors.Is(err, session.ErrUnavailable):
+		return reasonSession
+	case errors.Is(ctx.Err(), context.Canceled):
+		return reasonCanceled
+	}
+	return reasonUnavailable
 }
 
 // refuse answers a request that does not pass. What the user wanted is given

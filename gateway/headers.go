@@ -30,8 +30,8 @@ const (
 // Headers of ForwardAuth's answers for the proxy itself.
 const (
 	// HeaderReason says why a request is refused: "session", "level",
-	// "freshness" or "unavailable"; of NewProxy also "origin". Verifier says
-	// "level" and "freshness" in it, too.
+	// "freshness", "unavailable", or "canceled" if the client hung up; of NewProxy
+	// also "origin". Verifier says "level" and "freshness" in it, too.
 	HeaderReason = "X-Auth-Reason"
 	// HeaderReuse is the number of seconds for which the verdict may be reused.
 	HeaderReuse = "X-Auth-Max-Age"

@@ -71,7 +71,7 @@ func (p *proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, http.StatusText(http.StatusMethodNotAllowed), http.StatusMethodNotAllowed)
 		return
 	}
-	granted, why := p.decide(p.session(r), time.Now())
+	granted, why := p.decide(r.Context(), time.Now())
 	if why == reasonNone && p.foreign(r) {
 		why = reasonOrigin
 	}

@@ -32,8 +32,9 @@ type SignerConfig struct {
 	// Keys are the signing keys, newest first. All are published; the first
 	// whose SignFrom has come signs. To change the key, put a new one in front
 	// on all nodes, with a SignFrom ten minutes ahead; take the old one away a
-	// minute after that at the earliest. At least one, of which one signs
-	// already, and none twice.
+	// minute after that at the earliest. One that leaked goes at once, and its
+	// successor then has no SignFrom. At least one, of which one signs already,
+	// and none twice.
 	Keys []Key
 	// Lifetime is how long an assertion lives, 2 seconds to a minute. It is used
 	// for half of that and then replaced, so that a service has the other half

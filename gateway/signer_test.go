@@ -234,6 +234,30 @@ func TestKeyRotation(t *testing.T) {
 	})
 }
 
+// A key that leaked is withdrawn at once: its successor has no SignFrom, and no
+// assertion of it is used further.
+func TestAWithdrawnKeyStopsSigning(t *testing.T) {
+	leaked, next := gateway.NewKey(), gateway.NewKey()
+	s := newSigner(t, leaked)
+	info := alice()
+	v := newVerifier(t, gateway.VerifierConfig{JWKS: serveJWKS(t, s)})
+	before, _ := assert(t, s, info)
+	if err := s.SetKeys(next); err != nil {
+		t.Fatal(err)
+	}
+	wantPublished(t, s, next)
+	after, _ := assert(t, s, info)
+	if got := decode(t, after, 0)["kid"]; got != next.ID() {
+		t.Errorf("signed by %v, want %v", got, next)
+	}
+	if _, err := v.Verify(t.Context(), after); err != nil {
+		t.Errorf("assertion of the new key: %v", err)
+	}
+	if _, err := v.Verify(t.Context(), before); !errors.Is(err, gateway.ErrAssertion) {
+		t.Errorf("assertion of the withdrawn key: %v, want ErrAssertion", err)
+	}
+}
+
 func wantPublished(tb testing.TB, s *gateway.Signer, keys ...gateway.Key) {
 	tb.Helper()
 	resp := ask(s.JWKS(), nil)

@@ -23,6 +23,7 @@ needed() {
 		node                    nodejs
 		npm                     npm
 		curl                    curl
+		openssl                 openssl
 		dbus-daemon             dbus-daemon
 		gnome-keyring-daemon    gnome-keyring
 	EOF

@@ -122,7 +122,7 @@ func (a *app) reload() error {
 	if err != nil {
 		return err
 	}
-	phaseIn(keys, a.keys, time.Now().Add(a.o.signFrom))
+	early := phaseIn(keys, a.keys, time.Now(), a.o.signFrom)
 	gate, err := a.newGate()
 	if err != nil {
 		return err
@@ -131,6 +131,9 @@ func (a *app) reload() error {
 		if err := a.signer.SetKeys(keys...); err != nil {
 			return err
 		}
+	}
+	if early != nil {
+		a.log.Warn("every key that signed was taken away: a key that services may not know yet signs at once", "signing_key", early.ID())
 	}
 	a.keys = keys
 	a.gate.Store(gate)

@@ -21,23 +21,18 @@ const (
 // would answer paths that it finds unclean with a redirect of its own: Envoy puts
 // the client's path behind ours.
 func (a *app) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if a.draining.Load() {
+		// By and by: the proxy may be using a connection that looks idle here.
+		w.Header().Set("Connection", "close")
+	}
 	switch path := r.URL.Path; {
 	case path == authPath, strings.HasPrefix(path, authPath+"/"):
 		a.gate.Load().auth.ServeHTTP(w, r)
 	case path == jwksPath && a.signer != nil:
-		a.serveKeys(w, r)
+		a.signer.JWKS().ServeHTTP(w, r)
 	default:
 		http.NotFound(w, r)
 	}
-}
-
-func (a *app) serveKeys(w http.ResponseWriter, r *http.Request) {
-	if r.Method != http.MethodGet && r.Method != http.MethodHead {
-		w.Header().Set("Allow", "GET, HEAD")
-		http.Error(w, http.StatusText(http.StatusMethodNotAllowed), http.StatusMethodNotAllowed)
-		return
-	}
-	a.signer.JWKS().ServeHTTP(w, r)
 }
 
 // admin answers whoever runs the program.

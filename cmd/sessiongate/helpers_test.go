@@ -56,6 +56,7 @@ type gate struct {
 	addr   string // where proxies ask
 	admin  string
 	cmd    *exec.Cmd
+	heard  chan struct{} // closed when it listens
 	exited chan struct{}
 	code   int // once exited
 
@@ -66,8 +67,16 @@ type gate struct {
 // start starts the program on free ports and stops it at the end of the test.
 func start(tb testing.TB, env []string, args ...string) *gate {
 	tb.Helper()
+	g := launch(tb, env, args...)
+	g.wantListening()
+	return g
+}
+
+// launch starts the program and does not wait until it listens.
+func launch(tb testing.TB, env []string, args ...string) *gate {
+	tb.Helper()
 	args = append([]string{"-listen", "127.0.0.1:0", "-admin-listen", "127.0.0.1:0", "-log-level", "debug"}, args...)
-	g := &gate{tb: tb, cmd: command(context.Background(), env, args...), exited: make(chan struct{})}
+	g := &gate{tb: tb, cmd: command(context.Background(), env, args...), heard: make(chan struct{}), exited: make(chan struct{})}
 	out, err := g.cmd.StderrPipe()
 	if err != nil {
 		tb.Fatal(err)
@@ -75,21 +84,24 @@ func start(tb testing.TB, env []string, args ...string) *gate {
 	if err := g.cmd.Start(); err != nil {
 		tb.Fatal(err)
 	}
-	listening := make(chan struct{})
-	go g.follow(out, listening)
+	go g.follow(out)
 	tb.Cleanup(g.end)
-	select {
-	case <-listening:
-	case <-g.exited:
-		tb.Fatalf("sessiongate exits with %d:\n%s", g.code, g.logged())
-	case <-time.After(patience):
-		tb.Fatalf("sessiongate does not listen:\n%s", g.logged())
-	}
 	return g
 }
 
+func (g *gate) wantListening() {
+	g.tb.Helper()
+	select {
+	case <-g.heard:
+	case <-g.exited:
+		g.tb.Fatalf("sessiongate exits with %d:\n%s", g.code, g.logged())
+	case <-time.After(patience):
+		g.tb.Fatalf("sessiongate does not listen:\n%s", g.logged())
+	}
+}
+
 // follow keeps the log, and finds in it the addresses.
-func (g *gate) follow(out io.Reader, listening chan<- struct{}) {
+func (g *gate) follow(out io.Reader) {
 	for lines := bufio.NewScanner(out); lines.Scan(); {
 		g.mu.Lock()
 		g.log.Write(append(lines.Bytes(), '\n'))
@@ -97,7 +109,7 @@ func (g *gate) follow(out io.Reader, listening chan<- struct{}) {
 		var line struct{ Msg, Listen, Admin string }
 		if json.Unmarshal(lines.Bytes(), &line) == nil && line.Msg == "listening" {
 			g.addr, g.admin = line.Listen, line.Admin
-			close(listening)
+			close(g.heard)
 		}
 	}
 	_ = g.cmd.Wait() // the code says it

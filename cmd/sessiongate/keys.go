@@ -6,6 +6,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"strings"
 	"time"
@@ -14,14 +15,14 @@ import (
 )
 
 // readSigningKeys returns the keys in PEM files, of which each may have several.
-// The errors name files and contain nothing of the keys.
+// The errors contain nothing of the keys, nor of the setting, see readSecret.
 func readSigningKeys(files []string) ([]gateway.Key, error) {
 	var keys []gateway.Key
 	var errs []error
-	for _, file := range files {
+	for i, file := range files {
 		more, err := readSigningKey(file)
 		if err != nil {
-			errs = append(errs, fmt.Errorf("-signing-keys: %s: %w", file, err))
+			errs = append(errs, fmt.Errorf("-signing-keys: file %d: %w", i+1, err))
 		}
 		keys = append(keys, more...)
 	}
@@ -45,11 +46,24 @@ func twice(keys []gateway.Key) bool {
 }
 
 func readSigningKey(file string) ([]gateway.Key, error) {
-	text, err := os.ReadFile(file)
+	text, err := readSecret(file)
 	if err != nil {
-		return nil, errors.Unwrap(err) // without the name, which the caller has
+		return nil, err
 	}
 	return parseSigningKeys(text)
+}
+
+// readSecret reads a file with a secret. Its name is in no error, because people
+// set the secret itself in place of the name, and errors are logged.
+func readSecret(file string) ([]byte, error) {
+	if strings.ContainsAny(file, "\r\n") || strings.Contains(file, "-----BEGIN") {
+		return nil, errors.New("is not the name of a file, but what belongs into one (it is not shown)")
+	}
+	text, err := os.ReadFile(file)
+	if wrapped := (*fs.PathError)(nil); errors.As(err, &wrapped) {
+		return nil, wrapped.Err
+	}
+	return text, err
 }
 
 func parseSigningKeys(text []byte) (keys []gateway.Key, err error) {
@@ -68,9 +82,13 @@ func parseSigningKeys(text []byte) (keys []gateway.Key, err error) {
 	return keys, nil
 }
 
-// phaseIn makes keys that are new to this process wait, so that the services have
-// fetched them when they begin to sign. known are those it has.
-func phaseIn(keys, known []gateway.Key, from time.Time) {
+// phaseIn makes keys that are new to this process wait for delay, so that the
+// services have fetched them when they begin to sign. known are those it has.
+//
+// If none is left that signs, all that did were taken away, and one that leaked
+// must sign no longer: then the one that was published first signs at once, which
+// phaseIn returns. Services fetch a key that they do not know.
+func phaseIn(keys, known []gateway.Key, now time.Time, delay time.Duration) (early *gateway.Key) {
 	since := make(map[string]time.Time)
 	for _, k := range known {
 		since[k.ID()] = k.SignFrom
@@ -78,10 +96,18 @@ func phaseIn(keys, known []gateway.Key, from time.Time) {
 	for i := range keys {
 		at, old := since[keys[i].ID()]
 		if !old {
-			at = from
+			at = now.Add(delay)
 		}
 		keys[i].SignFrom = at
+		if early == nil || at.Before(early.SignFrom) {
+			early = &keys[i]
+		}
 	}
+	if early == nil || !early.SignFrom.After(now) {
+		return nil
+	}
+	early.SignFrom = now
+	return early
 }
 
 // readCookieKeys returns the keys in a file, or none without one.
@@ -89,13 +115,13 @@ func readCookieKeys(file string) ([][]byte, error) {
 	if file == "" {
 		return nil, nil
 	}
-	text, err := os.ReadFile(file)
+	text, err := readSecret(file)
 	if err != nil {
 		return nil, fmt.Errorf("-cookie-keys-file: %w", err)
 	}
 	keys, err := parseCookieKeys(string(text))
 	if err != nil {
-		return nil, fmt.Errorf("-cookie-keys-file: %s: %w", file, err)
+		return nil, fmt.Errorf("-cookie-keys-file: %w", err)
 	}
 	return keys, nil
 }

@@ -2,7 +2,7 @@
 // before it passes it on: whose is it? It is gateway.ForwardAuth as a program, for
 // those whose services are not written in Go.
 //
-//	sessiongate -redis redis.internal:6379 -login-url https://login.example.com/
+//	sessiongate -redis rediss://redis.internal -login-url https://login.example.com/
 //
 // Every setting is a flag and an environment variable; -help lists them. The
 // application that signs users in shares the Redis server and the settings of
@@ -33,6 +33,10 @@ func main() { os.Exit(run(os.Args[1:], os.Environ(), os.Stdout, os.Stderr)) }
 
 // run is main with everything it gets from outside. It returns the exit code.
 func run(args, environ []string, stdout, stderr io.Writer) int {
+	// First of all: a SIGHUP that nobody awaits ends the program.
+	hup := make(chan os.Signal, 1)
+	signal.Notify(hup, syscall.SIGHUP)
+	defer signal.Stop(hup)
 	o, err := parse(args, environ)
 	switch {
 	case errors.Is(err, errHelp):
@@ -49,18 +53,15 @@ func run(args, environ []string, stdout, stderr io.Writer) int {
 		return exitUsage
 	}
 	defer a.close()
-	return serve(a)
+	return serve(a, hup)
 }
 
 // serve runs the servers until a signal ends them. The second signal ends the
 // program at once: what the first has begun may hang.
-func serve(a *app) int {
+func serve(a *app, hup <-chan os.Signal) int {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
 	defer stop()
 	context.AfterFunc(ctx, stop)
-	hup := make(chan os.Signal, 1)
-	signal.Notify(hup, syscall.SIGHUP)
-	defer signal.Stop(hup)
 	if err := a.run(ctx, hup); err != nil {
 		a.log.Error("sessiongate failed", "error", err)
 		return exitFailed

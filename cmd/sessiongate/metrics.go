@@ -18,13 +18,12 @@ import (
 // there would be as many series as sessions, and whoever reads metrics would know
 // who is there.
 type metrics struct {
-	registry    *prometheus.Registry
-	requests    *prometheus.CounterVec
-	durations   *prometheus.HistogramVec
-	inFlight    prometheus.Gauge
-	events      *prometheus.CounterVec
-	storeErrors prometheus.Counter
-	reloads     *prometheus.CounterVec
+	registry  *prometheus.Registry
+	requests  *prometheus.CounterVec
+	durations *prometheus.HistogramVec
+	inFlight  prometheus.Gauge
+	events    *prometheus.CounterVec
+	reloads   *prometheus.CounterVec
 }
 
 func newMetrics() *metrics {
@@ -43,14 +42,11 @@ func newMetrics() *metrics {
 		events: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "sessiongate_session_events_total", Help: "Session events by kind.",
 		}, []string{"kind"}),
-		storeErrors: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "sessiongate_store_errors_total", Help: "Times the store could not be asked.",
-		}),
 		reloads: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "sessiongate_reloads_total", Help: "Readings of the key files after SIGHUP by result.",
 		}, []string{"result"}),
 	}
-	m.registry.MustRegister(m.requests, m.durations, m.inFlight, m.events, m.storeErrors, m.reloads,
+	m.registry.MustRegister(m.requests, m.durations, m.inFlight, m.events, m.reloads,
 		collectors.NewGoCollector(), collectors.NewBuildInfoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	m.beginAtZero()
@@ -66,7 +62,7 @@ func (m *metrics) beginAtZero() {
 	for _, result := range []string{"ok", "failed"} {
 		m.reloads.WithLabelValues(result)
 	}
-	for verdict, code := range map[string]string{"pass": "200", "session": "401", "unavailable": "503"} {
+	for verdict, code := range map[string]string{"pass": "200", "session": "401", "unavailable": "503", "canceled": "499"} {
 		m.requests.WithLabelValues(verdict, code)
 		m.durations.WithLabelValues(verdict)
 	}
@@ -80,9 +76,6 @@ func (m *metrics) verdict(verdict string, status int, took time.Duration) {
 // event is session.Config.OnEvent.
 func (m *metrics) event(_ context.Context, e session.Event) {
 	m.events.WithLabelValues(label(e.Kind)).Inc()
-	if e.Kind == session.EventStoreError {
-		m.storeErrors.Inc()
-	}
 }
 
 // label is a kind of event as the value of a label.

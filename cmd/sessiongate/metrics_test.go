@@ -86,7 +86,6 @@ func TestMetrics(t *testing.T) {
 		{3, "sessiongate_request_duration_seconds", []string{"verdict", "session"}},
 		{1, "sessiongate_session_events_total", []string{"kind", "rejected_token"}},
 		{0, "sessiongate_session_events_total", []string{"kind", "store_error"}},
-		{0, "sessiongate_store_errors_total", nil},
 		{0, "sessiongate_requests_in_flight", nil},
 		{0, "sessiongate_reloads_total", []string{"result", "failed"}},
 	} {

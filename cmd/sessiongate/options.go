@@ -81,6 +81,7 @@ func (o *options) sections() []section {
 			{name: "update-age", value: "DURATION", set: updateAge(&o.session.UpdateAge), usage: "how long it goes unrefreshed (24h); \"always\": every request refreshes it"},
 			{name: "max-lifetime", value: "DURATION", set: positive(&o.session.MaxLifetime), usage: "the end of a session however much it is used (720h)"},
 			{name: "fresh-age", value: "DURATION", set: positive(&o.session.FreshAge), usage: "how recent a fresh authentication is (24h)"},
+			{name: "anonymous-expires-in", value: "DURATION", set: positive(&o.session.AnonymousExpiresIn), usage: "how long a session of a visitor who is not signed in lives without being used\n(24h, or -expires-in if that is shorter)"},
 			{name: "aal", value: "1|2|3", set: parsed(&o.session.AAL, parseAAL), usage: "lifetimes of NIST SP 800-63B-4 for this assurance level"},
 			{name: "not-before", value: "TIME", set: o.setNotBefore, usage: "sessions authenticated before this time (RFC 3339) have ended"},
 			{name: "rotate-every", value: "DURATION", set: positive(&o.session.RotateEvery), usage: "interval at which cookies get a new secret (never)"},
@@ -145,6 +146,7 @@ func (o *options) check() (errs []error) {
 	complain(memory && o.redis.given(), "-store memory uses no Redis")
 	complain(!memory && !o.redis.tried, "-redis is missing (or -store memory, for a trial)")
 	signed := len(o.signingKeys) > 0
+	complain(o.session.Binding&session.BindIP != 0 && len(o.session.TrustedProxies) == 0, "-binding ip needs -trusted-proxies: without them the proxy's address is everybody's")
 	complain(signed != (o.signer.Issuer != "") || signed != (o.gate.Audience != ""), "-signing-keys, -issuer and -audience need each other")
 	return errs
 }
@@ -235,19 +237,19 @@ func address(p *string) func(string) error {
 }
 
 func list(p *[]string) func(string) error {
-	return func(s string) error {
-		*p = split(s)
-		return nil
-	}
+	return parsed(p, split)
 }
 
-func split(s string) (parts []string) {
+// split refuses empty parts: of "ip,$MORE" with nothing in $MORE, less would be
+// bound than was meant. The list is not shown, as it may be of files of secrets.
+func split(s string) (parts []string, err error) {
 	for part := range strings.SplitSeq(s, ",") {
-		if part = strings.TrimSpace(part); part != "" {
-			parts = append(parts, part)
+		if part = strings.TrimSpace(part); part == "" {
+			return nil, errors.New("is a list with an empty part")
 		}
+		parts = append(parts, part)
 	}
-	return parts
+	return parts, nil
 }
 
 func parseLevel(s string) (level slog.Level, err error) {
@@ -259,7 +261,7 @@ func parseLevel(s string) (level slog.Level, err error) {
 
 func parseAAL(s string) (session.Level, error) {
 	n, err := strconv.ParseUint(s, 10, 8)
-	if err != nil || n > uint64(session.AAL3) {
+	if err != nil || n < uint64(session.AAL1) || n > uint64(session.AAL3) {
 		return 0, fmt.Errorf("%q is none of 1, 2, 3", s)
 	}
 	return session.Level(n), nil
@@ -283,13 +285,14 @@ func (o *options) setNotBefore(s string) error {
 
 func parseBinding(s string) (b session.Binding, err error) {
 	bits := map[string]session.Binding{"ip": session.BindIP, "user-agent": session.BindUserAgent, "device": session.BindDevice}
-	for _, name := range split(s) {
+	names, err := split(s)
+	for _, name := range names {
 		if bits[name] == 0 {
 			return 0, fmt.Errorf("%q is none of ip, user-agent, device", name)
 		}
 		b |= bits[name]
 	}
-	return b, nil
+	return b, err
 }
 
 func parseSameSite(s string) (http.SameSite, error) {
@@ -302,7 +305,8 @@ func parseSameSite(s string) (http.SameSite, error) {
 
 // parseNetworks also takes single addresses.
 func parseNetworks(s string) (networks []netip.Prefix, err error) {
-	for _, text := range split(s) {
+	parts, err := split(s)
+	for _, text := range parts {
 		network, err := netip.ParsePrefix(text)
 		if addr, bad := netip.ParseAddr(text); err != nil && bad == nil {
 			network, err = addr.Prefix(addr.BitLen())
@@ -312,5 +316,5 @@ func parseNetworks(s string) (networks []netip.Prefix, err error) {
 		}
 		networks = append(networks, network)
 	}
-	return networks, nil
+	return networks, err
 }

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net/url"
-	"os"
 	"strings"
 	"time"
 
@@ -37,7 +36,11 @@ func (r *redisOptions) given() bool {
 func (r *redisOptions) setURL(text string, fromFlag bool) error {
 	r.tried = true
 	if !strings.Contains(text, "://") {
-		text = addressURL(split(text))
+		addresses, err := split(text)
+		if err != nil {
+			return err
+		}
+		text = addressURL(addresses)
 	}
 	u, err := url.Parse(text)
 	if err != nil {
@@ -52,15 +55,12 @@ func (r *redisOptions) setURL(text string, fromFlag bool) error {
 }
 
 func addressURL(addresses []string) string {
-	if len(addresses) == 0 {
-		return ""
-	}
 	u := url.URL{Scheme: "redis", Host: addresses[0], RawQuery: url.Values{"addr": addresses[1:]}.Encode()}
 	return u.String()
 }
 
-// newRedis returns the store, the client to close, and what to call it in a log.
-// It connects, but a server that is away is no error.
+// newRedis returns the store and the client to close. A server that is away is no
+// error.
 func newRedis(r redisOptions, log *slog.Logger) (session.Store, redis.UniversalClient, error) {
 	redis.SetLogger(redisLog{log})
 	client, err := r.client()
@@ -139,13 +139,13 @@ func secret(given, file string) (string, error) {
 	if given != "" {
 		return "", errors.New("the environment has the password as well")
 	}
-	text, err := os.ReadFile(file)
+	text, err := readSecret(file)
 	if err != nil {
 		return "", err
 	}
 	password := strings.TrimRight(string(text), "\r\n")
 	if password == "" {
-		return "", fmt.Errorf("%s is empty", file)
+		return "", errors.New("the file is empty")
 	}
 	return password, nil
 }

@@ -110,7 +110,7 @@ func TestOutage(t *testing.T) {
 		t.Errorf("not ready because of %q", a.body)
 	}
 	want(t, g.adminGet("/healthz"), http.StatusOK)
-	if n := g.scrape().value("sessiongate_store_errors_total"); n < 1 {
+	if n := g.scrape().value("sessiongate_session_events_total", "kind", "store_error"); n < 1 {
 		t.Errorf("store errors: %v", n)
 	}
 	want(t, g.auth(""), http.StatusUnauthorized) // it needs no store

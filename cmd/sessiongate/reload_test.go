@@ -3,7 +3,9 @@ package main_test
 import (
 	"encoding/base64"
 	"encoding/json"
+	"io"
 	"net/http"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -92,8 +94,7 @@ func TestRotatingTheSigningKey(t *testing.T) {
 	}
 }
 
-// TestANewKeyIsPublishedBeforeItSigns: until then the old one does, and cannot be
-// taken away.
+// TestANewKeyIsPublishedBeforeItSigns: until then the old one does.
 func TestANewKeyIsPublishedBeforeItSigns(t *testing.T) {
 	oldKey, oldID := newKey(t)
 	freshKey, freshID := newKey(t)
@@ -110,9 +111,86 @@ func TestANewKeyIsPublishedBeforeItSigns(t *testing.T) {
 	if got := g.signedBy(g.trialCookie()); got != oldID {
 		t.Errorf("key %s signs before services know it", got)
 	}
-	write(t, path, freshKey)
-	g.reload("failed")
-	wantKeys(t, g, freshID, oldID)
+}
+
+// TestAWithdrawnKeyStopsSigning: a key that leaked is taken away at once, whether
+// or not its successor has been published for long enough.
+func TestAWithdrawnKeyStopsSigning(t *testing.T) {
+	leaked, leakedID := newKey(t)
+	first, firstID := newKey(t)
+	second, secondID := newKey(t)
+	for _, row := range []struct {
+		name      string
+		before    string // is read as well, before the leak is known
+		now       string
+		signs     string
+		published []string
+	}{
+		{"a new key in its place", "", first, firstID, []string{firstID}},
+		{"two new keys in its place", "", first + second, firstID, []string{firstID, secondID}},
+		{"a key that was to replace it", first + leaked, first, firstID, []string{firstID}},
+		{"the key that was published first", first + leaked, second + first, firstID, []string{secondID, firstID}},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "keys.pem")
+			write(t, path, leaked)
+			g := start(t, nil, append(signing(path), "-store=memory", "-trial-user=ada")...)
+			service := newService(t, "http://"+g.addr+"/jwks.json")
+			cookie := g.trialCookie()
+			if row.before != "" {
+				write(t, path, row.before)
+				g.reload("ok")
+			}
+			if got := g.signedBy(cookie); got != leakedID {
+				t.Fatalf("key %s signs before the leak", got)
+			}
+			write(t, path, row.now)
+			g.reload("ok")
+			wantKeys(t, g, row.published...)
+			for range 2 { // also when it is read again
+				if got := g.signedBy(cookie); got != row.signs {
+					t.Errorf("key %s signs, want %s", got, row.signs)
+				}
+				g.reload("ok")
+			}
+			if n := strings.Count(g.logged(), "every key that signed was taken away"); n != 1 {
+				t.Errorf("the log says %d times that services may not know the key", n)
+			}
+			eventually(t, "the service follows", func() bool {
+				return ask(t, http.MethodGet, service.URL, "X-User-Assertion", g.auth(cookie).Header.Get("X-User-Assertion")).StatusCode == http.StatusOK
+			})
+		})
+	}
+}
+
+// TestSIGHUPDoesNotEndAGateThatStarts: it is heeded once there is something to
+// reload.
+func TestSIGHUPDoesNotEndAGateThatStarts(t *testing.T) {
+	key, id := newKey(t)
+	path := filepath.Join(t.TempDir(), "keys.pem")
+	if err := syscall.Mkfifo(path, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	g := launch(t, nil, append(signing(path), "-store=memory")...)
+	var pipe *os.File
+	eventually(t, "the gate reads its keys", func() bool {
+		var err error
+		pipe, err = os.OpenFile(path, os.O_WRONLY|syscall.O_NONBLOCK, 0)
+		return err == nil
+	})
+	defer pipe.Close()
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	write(t, path, key) // for the reload
+	g.signal(syscall.SIGHUP)
+	if _, err := io.WriteString(pipe, key); err != nil {
+		t.Fatal(err)
+	}
+	_ = pipe.Close()
+	g.wantListening()
+	eventually(t, "reload", func() bool { return g.scrape().value("sessiongate_reloads_total", "result", "ok") == 1 })
+	wantKeys(t, g, id)
 }
 
 // TestAReloadThatFailsChangesNothing: all files count, or none.

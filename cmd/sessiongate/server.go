@@ -85,6 +85,9 @@ func (a *app) announce(addr, adminAddr net.Addr) {
 	if a.o.trialUser != "" {
 		a.log.Warn("trial: whoever reaches the admin address can sign in", "url", "http://"+adminAddr.String()+"/trial/sign-in")
 	}
+	if a.o.session.Cookie.Insecure {
+		a.log.Warn("the cookie is also sent over plain HTTP, where everybody on the way can take the session: for development only")
+	}
 	for _, addr := range []net.Addr{addr, adminAddr} {
 		if !loopback(addr.String()) {
 			a.log.Warn("other machines can connect: let only the proxy and services through", "address", addr.String())
@@ -115,11 +118,12 @@ func (a *app) noteReload(err error) {
 }
 
 // shutdown says that it is not ready, goes on to serve for a while, since the
-// news takes time to spread, and lets the requests under way finish.
+// news takes time to spread, and lets the requests under way finish. Idle
+// connections are Shutdown's: SetKeepAlivesEnabled would cut them before the
+// proxy has heard.
 func (a *app) shutdown(srv *http.Server) error {
 	a.draining.Store(true)
 	a.log.Info("shutting down", "drain", a.o.drain, "timeout", a.o.shutdown)
-	srv.SetKeepAlivesEnabled(false)
 	time.Sleep(a.o.drain)
 	ctx, cancel := context.WithTimeout(context.Background(), a.o.shutdown)
 	defer cancel()

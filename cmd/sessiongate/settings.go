@@ -45,7 +45,13 @@ func (s setting) title() string {
 	return name + ", " + s.env()
 }
 
+// apply sets the setting. An empty text is a slip, and mostly that of a script
+// whose own variable is not set: as good as none, it would open a door by
+// taking -level or -binding away.
 func (s setting) apply(text string, fromFlag bool) error {
+	if strings.TrimSpace(text) == "" {
+		return errors.New("is empty: unset it")
+	}
 	if s.secret && fromFlag {
 		return fmt.Errorf("everybody who lists processes would see it: use %s or a file", s.env())
 	}
@@ -104,6 +110,10 @@ func (g *given) Set(text string) error {
 	return nil
 }
 
+// badSyntax begins package flag's error about "-=x" or "---x", which shows the
+// argument, and that may be a key: "-----BEGIN". Parse does not go past it, either.
+const badSyntax = "bad flag syntax"
+
 func parseFlags(o *options, args []string) (map[string]*given, []error) {
 	flags := flag.NewFlagSet("sessiongate", flag.ContinueOnError)
 	flags.SetOutput(io.Discard)
@@ -119,7 +129,7 @@ func parseFlags(o *options, args []string) (map[string]*given, []error) {
 		switch {
 		case errors.Is(err, flag.ErrHelp):
 			return values, []error{errHelp}
-		case err != nil:
+		case err != nil && !strings.HasPrefix(err.Error(), badSyntax):
 			errs = append(errs, err)
 		case len(args) == 0:
 			return values, errs
@@ -135,13 +145,13 @@ func parseFlags(o *options, args []string) (map[string]*given, []error) {
 // "sessiongate", and container images their version.
 var foreign = regexp.MustCompile(`^` + envPrefix + `((\w+_)?(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT(_\d+_\w+)?)|VERSION)$`)
 
-// settingsIn returns the variables that are meant for this program. An empty one
-// is as good as none.
+// settingsIn returns the variables that are meant for this program, empty ones
+// among them.
 func settingsIn(environ []string) map[string]string {
 	found := make(map[string]string)
 	for _, line := range environ {
 		name, value, _ := strings.Cut(line, "=")
-		if strings.HasPrefix(name, envPrefix) && value != "" && !foreign.MatchString(name) {
+		if strings.HasPrefix(name, envPrefix) && !foreign.MatchString(name) {
 			found[name] = value
 		}
 	}

@@ -2,7 +2,7 @@
 // their own until they sign out.
 //
 //	go run ./examples/cli serve &
-//	echo "correct horse" | go run ./examples/cli sign-in ada
+//	go run ./examples/cli sign-in ada    # asks for the password: correct horse
 //	go run ./examples/cli whoami
 //
 // Start with commands.go. See usage below for the exit codes.

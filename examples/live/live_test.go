@@ -5,12 +5,12 @@ import (
 	"context"
 	"errors"
 	"io"
-	"net"
 	"net/http"
 	"net/http/cookiejar"
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/coder/websocket"
@@ -104,7 +104,7 @@ func wantClosed(t *testing.T, conn *websocket.Conn, code websocket.StatusCode, r
 func wantEnd(t *testing.T, stream *bufio.Reader, reason string) {
 	t.Helper()
 	rest, err := io.ReadAll(stream)
-	if err != nil || !strings.HasSuffix(string(rest), "event: end\ndata: "+reason+"\n\n") {
+	if err != nil || !strings.HasSuffix(string(rest), "event: end\ndata: \""+reason+"\"\n\n") {
 		t.Errorf("stream ends with %q, %v, want the reason %q", rest, err, reason)
 	}
 }
@@ -204,8 +204,93 @@ func statusOf(t *testing.T, client *http.Client, url string, headers ...string) 
 	return resp.StatusCode
 }
 
+// TestEventsOfAnyUser: an ID with line breaks in it makes no event of its own.
+func TestEventsOfAnyUser(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		for range 2 {
+			if err := send(w, "time", "ada\n\nevent: end\r\rdata: 💥"); err != nil {
+				t.Error(err)
+			}
+		}
+	}))
+	defer server.Close()
+	resp, err := http.Get(server.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	got, err := io.ReadAll(resp.Body)
+	if want := strings.Repeat(`event: time`+"\n"+`data: "ada\n\nevent: end\r\rdata: 💥"`+"\n\n", 2); err != nil || string(got) != want {
+		t.Errorf("stream is %q, %v, want %q", got, err, want)
+	}
+}
+
+// TestOldSessionEndsNoOthers: it may be stolen, and its owner is told to sign in
+// again.
+func TestOldSessionEndsNoOthers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := &memstore.Store{}
+		app, err := newApp(store, session.Config{Cookie: session.Cookie{Insecure: true}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		post := func(path string, cookie *http.Cookie) *http.Response {
+			r := httptest.NewRequest("POST", path, nil)
+			if cookie != nil {
+				r.AddCookie(cookie)
+			}
+			w := httptest.NewRecorder()
+			app.ServeHTTP(w, r)
+			return w.Result()
+		}
+		post("/sign-in", nil)
+		old := post("/sign-in", nil).Cookies()[0]
+		time.Sleep(24 * time.Hour)
+
+		resp := post("/sign-out-others", old)
+		page, _ := io.ReadAll(resp.Body)
+		if resp.StatusCode != http.StatusForbidden || !strings.Contains(string(page), "Sign in again as ada") {
+			t.Errorf("status %d, page %s", resp.StatusCode, page)
+		}
+		if n := store.Len(); n != 2 {
+			t.Errorf("%d sessions are left, want both", n)
+		}
+		fresh := post("/sign-in", old).Cookies()[0]
+		if resp := post("/sign-out-others", fresh); resp.StatusCode != http.StatusSeeOther || store.Len() != 1 {
+			t.Errorf("after signing in again: status %d, %d sessions are left", resp.StatusCode, store.Len())
+		}
+	})
+}
+
+func TestHeaders(t *testing.T) {
+	url := newServer(t)
+	for _, path := range []string{"/", "/page.js", "/style.css", "/events"} {
+		resp, err := http.Get(url + path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		policy := resp.Header.Get("Content-Security-Policy")
+		if !strings.HasPrefix(policy, "default-src 'self';") || strings.Contains(policy, "unsafe") || resp.Header.Get("X-Content-Type-Options") != "nosniff" {
+			t.Errorf("%s: headers %v", path, resp.Header)
+		}
+	}
+}
+
+func TestListenRefusesTheNetwork(t *testing.T) {
+	for _, addr := range []string{"0.0.0.0:0", "[::]:0", ":0", "192.0.2.1:0", "example.com:0"} {
+		l, err := listen(addr)
+		if err == nil {
+			l.Close()
+		}
+		if err == nil || !strings.Contains(err.Error(), "loopback") {
+			t.Errorf("listen(%q) = %v, want a refusal", addr, err)
+		}
+	}
+}
+
 func TestShutdownEndsStreams(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := listen("127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,6 +11,7 @@ import (
 	"context"
 	"errors"
 	"flag"
+	"fmt"
 	"log"
 	"net"
 	"net/http"
@@ -24,11 +25,11 @@ import (
 )
 
 func main() {
-	addr := flag.String("addr", "127.0.0.1:8080", "address to listen on")
+	addr := flag.String("addr", "127.0.0.1:8080", "loopback address to listen on")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	l, err := net.Listen("tcp", *addr)
+	l, err := listen(*addr)
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -36,6 +37,19 @@ func main() {
 	if err := run(ctx, l); err != nil {
 		log.Fatal(err)
 	}
+}
+
+// listen listens on a loopback address: whoever reaches the demo is its user, and
+// its cookie goes over plain HTTP.
+func listen(addr string) (net.Listener, error) {
+	host, _, err := net.SplitHostPort(addr)
+	if err != nil {
+		return nil, err
+	}
+	if host != "localhost" && !net.ParseIP(host).IsLoopback() {
+		return nil, fmt.Errorf("%s is no loopback address, and this demo asks for no password", addr)
+	}
+	return net.Listen("tcp", addr)
 }
 
 // run serves the application until ctx is done.

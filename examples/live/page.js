@@ -2,10 +2,11 @@ const show = (id, text) => { document.getElementById(id).textContent = text };
 
 // A refused stream is not tried again: without a session it would not help.
 const events = new EventSource("/events");
-events.addEventListener("time", e => show("events", e.data));
+events.addEventListener("time", e => show("events", JSON.parse(e.data)));
 events.addEventListener("end", e => {
-  show("events", e.data);
-  if (e.data !== "back soon") events.close();
+  const why = JSON.parse(e.data);
+  show("events", why);
+  if (why !== "back soon") events.close();
 });
 events.onerror = () => { if (events.readyState === EventSource.CLOSED) show("events", "signed out") };
 

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -41,14 +42,19 @@ func events(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// send sends an event. The deadline takes the place of the server's WriteTimeout,
-// which counts from the beginning of the request.
+// send sends an event, with the data in JSON: a line break in it, such as one in a
+// user ID, would begin an event of its own. The deadline takes the place of the
+// server's WriteTimeout, which counts from the beginning of the request.
 func send(w http.ResponseWriter, event, data string) error {
+	encoded, err := json.Marshal(data)
+	if err != nil {
+		return err
+	}
 	rc := http.NewResponseController(w)
 	if err := rc.SetWriteDeadline(time.Now().Add(patience)); err != nil {
 		return err
 	}
-	if _, err := fmt.Fprintf(w, "event: %s\ndata: %s\n\n", event, data); err != nil {
+	if _, err := fmt.Fprintf(w, "event: %s\ndata: %s\n\n", event, encoded); err != nil {
 		return err
 	}
 	return rc.Flush()

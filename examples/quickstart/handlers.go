@@ -47,24 +47,27 @@ type app struct{ sessions *session.Manager }
 // newApp returns the application. The store is where its sessions are: in
 // memory here, in Redis or a database by changing one line.
 func newApp(store session.Store, cfg session.Config) (http.Handler, error) {
-	cfg.ErrorHandler = answer
+	a := &app{}
+	cfg.ErrorHandler = a.refuse
 	sessions, err := session.New(store, cfg)
 	if err != nil {
 		return nil, err
 	}
-	a := &app{sessions: sessions}
+	a.sessions = sessions
 
-	// Every handler in here has a session; those behind user have a user, too.
+	// Every handler in here has a session; those behind user have a user, too, who
+	// behind fresh has just signed in: a stolen old session cannot lock him out.
 	mux := http.NewServeMux()
 	user := func(h handler) http.Handler { return sessions.RequireUser(h) }
+	fresh := func(h handler) http.Handler { return sessions.RequireFresh(h) }
 	mux.Handle("GET /{$}", handler(a.home))
 	mux.Handle("POST /cart", handler(a.addToCart))
 	mux.Handle("POST /cart/empty", handler(a.emptyCart))
 	mux.Handle("POST /sign-in", handler(a.signIn))
 	mux.Handle("POST /sign-out", handler(a.signOut))
 	mux.Handle("GET /devices", user(a.devices))
-	mux.Handle("POST /devices/revoke", user(a.revoke))
-	mux.Handle("POST /devices/revoke-others", user(a.revokeOthers))
+	mux.Handle("POST /devices/revoke", fresh(a.revoke))
+	mux.Handle("POST /devices/revoke-others", fresh(a.revokeOthers))
 
 	root := http.NewServeMux()
 	root.Handle("/", sessions.Handler(mux))
@@ -76,7 +79,7 @@ func newApp(store session.Store, cfg session.Config) (http.Handler, error) {
 }
 
 func (a *app) home(w http.ResponseWriter, r *http.Request) error {
-	return a.render(w, r, "home.html", page{Title: "Shop", Products: products, Users: users})
+	return a.render(w, r, http.StatusOK, "home.html", page{Title: "Shop", Products: products, Users: users})
 }
 
 // addToCart works for visitors as well: their session begins here. Update loses
@@ -138,7 +141,7 @@ func (a *app) devices(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return a.render(w, r, "devices.html", page{Title: "Your devices", Devices: devices})
+	return a.render(w, r, http.StatusOK, "devices.html", page{Title: "Your devices", Devices: devices})
 }
 
 // revoke takes a session ID from the form: IDs are public, and one of another
@@ -180,8 +183,19 @@ func (h handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 var errBadRequest = errors.New("bad request")
 
+// refuse is what the library answers requests with that cannot go on, see
+// session.Config. For a sensitive action, users may have to sign in again.
+func (a *app) refuse(w http.ResponseWriter, r *http.Request, err error) {
+	if errors.Is(err, session.ErrNotFresh) {
+		err = a.render(w, r, http.StatusForbidden, "again.html", page{Title: "Please sign in again"})
+	}
+	if err != nil {
+		answer(w, r, err)
+	}
+}
+
 // answer says what went wrong. Whoever is not signed in, or no longer, may sign
-// in; the library asks it too, see session.Config.
+// in.
 func answer(w http.ResponseWriter, r *http.Request, err error) {
 	status := session.Status(err)
 	switch {

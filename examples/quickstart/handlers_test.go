@@ -69,6 +69,48 @@ func TestRevokedDeviceIsSignedOut(t *testing.T) {
 	laptop.wantPage("/devices", "Ada Lovelace</span>")
 }
 
+// TestOldSessionEndsNoOthers: it may be stolen, and must not lock its owner out.
+// He is asked to sign in again, and stays remembered.
+func TestOldSessionEndsNoOthers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := &memstore.Store{}
+		app := newTestApp(t, store)
+		post := func(r *http.Request, cookie *http.Cookie) *http.Response {
+			if cookie != nil {
+				r.AddCookie(cookie)
+			}
+			w := httptest.NewRecorder()
+			app.ServeHTTP(w, r)
+			return w.Result()
+		}
+		post(form("/sign-in", "user", "ada"), nil)
+		old := post(form("/sign-in", "user", "ada", "remember", "on"), nil).Cookies()[0]
+		records, err := store.ListUser(t.Context(), "ada", time.Now())
+		if err != nil || len(records) != 2 {
+			t.Fatalf("sessions of ada: %d, %v", len(records), err)
+		}
+		time.Sleep(5 * time.Minute)
+		for _, r := range []*http.Request{
+			form("/devices/revoke-others"), form("/devices/revoke", "id", records[0].ID), form("/devices/revoke", "id", records[1].ID),
+		} {
+			res := post(r, old)
+			page, _ := io.ReadAll(res.Body)
+			for _, text := range []string{"Is it you, Ada Lovelace?", `name="remember" value="on"`, `name="user" value="ada"`} {
+				if res.StatusCode != http.StatusForbidden || !strings.Contains(string(page), text) {
+					t.Errorf("%s: status %d, want 403 and %q in the page:\n%s", r.URL.Path, res.StatusCode, text, page)
+				}
+			}
+		}
+		if n := store.Len(); n != 2 {
+			t.Errorf("%d sessions are left, want both", n)
+		}
+		fresh := post(form("/sign-in", "user", "ada", "remember", "on"), old).Cookies()[0]
+		if res := post(form("/devices/revoke-others"), fresh); res.StatusCode != http.StatusSeeOther || store.Len() != 1 {
+			t.Errorf("after signing in again: status %d, %d sessions are left", res.StatusCode, store.Len())
+		}
+	})
+}
+
 func TestNobodyRevokesAnotherUsersDevice(t *testing.T) {
 	store := &memstore.Store{}
 	server := newServer(t, store)

@@ -34,6 +34,7 @@ func config() session.Config {
 		UpdateAge:          15 * time.Second,
 		ExpiresIn:          10 * time.Minute,
 		AnonymousExpiresIn: 10 * time.Minute,
+		FreshAge:           5 * time.Minute, // after which ending other sessions takes a new sign-in
 
 		// For local development over plain HTTP only: without it the cookie is
 		// __Host-session, which browsers send over HTTPS alone.

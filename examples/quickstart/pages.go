@@ -39,7 +39,7 @@ type page struct {
 
 // render shows a page. It writes nothing before the message has been taken from
 // the session: values cannot change once the response has begun.
-func (a *app) render(w http.ResponseWriter, r *http.Request, name string, p page) error {
+func (a *app) render(w http.ResponseWriter, r *http.Request, status int, name string, p page) error {
 	s := session.FromContext(r.Context())
 	p.now, p.Session, p.Config = time.Now(), s.Info(), a.sessions.Config()
 	p.User, _ = find(users, s.UserID())
@@ -54,6 +54,7 @@ func (a *app) render(w http.ResponseWriter, r *http.Request, name string, p page
 		return err
 	}
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	w.WriteHeader(status)
 	_, _ = b.WriteTo(w) // it fails if the browser has gone
 	return nil
 }
