@@ -18,7 +18,7 @@ import (
 //	next.ServeHTTP   the application: FromContext, Key.Get, Key.Set, SignIn ...
 //	writer.begin     writer.go    before the first byte: commit, once
 //	commit           commit.go    changed values -> store, merged with other requests'
-//	finish           session.go   Set-Cookie, Vary, Cache-Control
+//	finish           respond.go   Set-Cookie, Vary, Cache-Control
 //
 // One allocation holds the session, the response writer and the context node;
 // the other is the copy of the request. None is ever reused: a handler may keep

@@ -170,19 +170,18 @@ func newSCSPopulation(tb testing.TB, store scs.Store) *scsPopulation {
 }
 
 // blob returns the i-th session as scs and fiber store it.
-func blob(i int, expires time.Time) []byte {
+func blob(tb testing.TB, i int, expires time.Time) []byte {
+	tb.Helper()
 	address, agent := device(i)
 	b, err := scs.GobCodec{}.Encode(expires, map[string]any{
 		"user": owner(i), "lang": "en-GB", "theme": "system", "cart": "[1,2,3]", "address": address, "agent": agent,
 	})
-	if err != nil {
-		panic(err)
-	}
+	must(tb, err)
 	return b
 }
 
 func (p *scsPopulation) add(i int, id string, expires time.Time) {
-	data := blob(i, expires)
+	data := blob(p.tb, i, expires)
 	if store, ok := p.store.(scs.CtxStore); ok {
 		must(p.tb, store.CommitCtx(context.Background(), id, data, expires))
 		return
@@ -234,7 +233,7 @@ func newFiberPopulation(tb testing.TB) population {
 }
 
 func (p *fiberPopulation) add(i int, id string, expires time.Time) {
-	must(p.tb, p.store.Set(strings.Clone(id), blob(i, expires), time.Until(expires)))
+	must(p.tb, p.store.Set(strings.Clone(id), blob(p.tb, i, expires), time.Until(expires)))
 }
 
 func (p *fiberPopulation) lookup(id string) bool {
