@@ -94,14 +94,19 @@ func (s *Store) exec(ctx context.Context, st *statement, args ...any) (int64, er
 	return result.RowsAffected()
 }
 
+// rows runs a statement and returns its result, for the caller to close.
+func (s *Store) rows(ctx context.Context, st *statement, args ...any) (*sql.Rows, error) {
+	on, err := st.on(ctx, s)
+	if err != nil {
+		return nil, err
+	}
+	return on.QueryContext(ctx, args...)
+}
+
 // queryRow runs a statement and calls scan for the first row of its result, if there
 // is one. It does not ask for a second row, which there cannot be.
 func (s *Store) queryRow(ctx context.Context, st *statement, scan func(*sql.Rows) error, args ...any) error {
-	on, err := st.on(ctx, s)
-	if err != nil {
-		return err
-	}
-	rows, err := on.QueryContext(ctx, args...)
+	rows, err := s.rows(ctx, st, args...)
 	if err != nil {
 		return err
 	}
@@ -117,11 +122,7 @@ func (s *Store) queryRow(ctx context.Context, st *statement, scan func(*sql.Rows
 
 // query runs a statement and calls each for every row of its result.
 func (s *Store) query(ctx context.Context, st *statement, each func(*sql.Rows) error, args ...any) error {
-	on, err := st.on(ctx, s)
-	if err != nil {
-		return err
-	}
-	rows, err := on.QueryContext(ctx, args...)
+	rows, err := s.rows(ctx, st, args...)
 	if err != nil {
 		return err
 	}
