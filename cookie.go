@@ -47,8 +47,7 @@ func (m *Manager) read(r *http.Request) (p presented) {
 		for more := true; more; {
 			var pair string
 			pair, line, more = strings.Cut(line, ";")
-			name, value, _ := strings.Cut(trimSpace(pair), "=")
-			if name == m.cfg.Cookie.Name {
+			if value, ok := cookieValue(trimSpace(pair), m.cfg.Cookie.Name); ok {
 				m.readCookie(&p, value)
 			}
 		}
@@ -72,6 +71,15 @@ func trimSpace(s string) string {
 		s = s[:len(s)-1]
 	}
 	return s
+}
+
+// cookieValue returns the value of a cookie if it has that name.
+func cookieValue(pair, name string) (value string, ok bool) {
+	rest, ok := strings.CutPrefix(pair, name)
+	if rest == "" {
+		return "", ok
+	}
+	return rest[1:], ok && rest[0] == '='
 }
 
 func (m *Manager) readCookie(p *presented, value string) {

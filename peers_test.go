@@ -888,10 +888,10 @@ func TestNothingThatIsShownHasTheToken(t *testing.T) {
 		OnEvent: func(_ context.Context, e session.Event) { fmt.Fprintf(&shown, "%v %+v %#v\n", e, e, e) }})
 	cookie := pxSignIn(t, m, "alice")
 	cookie = pxRotate(t, m, cookie)
-	pxDo(m, cookie, func(_ http.ResponseWriter, r *http.Request, s *session.Session) {
+	pxDo(m, cookie, func(w http.ResponseWriter, r *http.Request, s *session.Session) {
 		list, err := m.Sessions(r.Context(), "alice")
 		pxOK(t, "Sessions", err)
-		for _, what := range []any{list, s, s.Info(), *m} {
+		for _, what := range []any{list, s, s.Info(), *m, w, r.Context()} {
 			_ = json.NewEncoder(&shown).Encode(what)
 			fmt.Fprintf(&shown, "%v %+v %#v %d %s\n", what, what, what, what, what)
 			log.Info("shown", "what", what)
