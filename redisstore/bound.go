@@ -11,14 +11,12 @@ import (
 // lookup cost a tenth of the lookups that a core can do.
 type bounds struct {
 	timeout time.Duration
-	start   time.Time // of the store
-	current atomic.Pointer[bound]
+	current atomic.Pointer[bound] // of attempts that begin now; nil: the next one makes it
 }
 
 // bound is an end that attempts share.
 type bound struct {
 	deadline time.Time
-	shared   time.Duration // since the start: attempts from then on get a new one
 	done     chan struct{} // closed at the deadline
 }
 
@@ -26,17 +24,18 @@ type bound struct {
 // that: a sixteenth.
 const sharing = 16
 
-// next returns the bound of an attempt that begins now. It asks for the time since
-// the start, which takes half the time of asking for the time.
+// next returns the bound of an attempt that begins now. It reads no clock: a timer
+// ends the sharing. It is set once the bound is there, which would otherwise never
+// go away if this goroutine were stopped in between for as long.
 func (b *bounds) next() *bound {
-	since := time.Since(b.start)
-	if current := b.current.Load(); current != nil && since < current.shared {
+	if current := b.current.Load(); current != nil {
 		return current
 	}
 	spare := b.timeout / sharing
-	fresh := &bound{deadline: time.Now().Add(b.timeout + spare), shared: since + spare, done: make(chan struct{})}
-	time.AfterFunc(b.timeout+spare, func() { close(fresh.done) })
+	fresh := &bound{deadline: time.Now().Add(b.timeout + spare), done: make(chan struct{})}
 	b.current.Store(fresh)
+	time.AfterFunc(spare, func() { b.current.CompareAndSwap(fresh, nil) })
+	time.AfterFunc(b.timeout+spare, func() { close(fresh.done) })
 	return fresh
 }
 

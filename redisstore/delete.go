@@ -25,7 +25,7 @@ func (s *Store) delete(ctx context.Context, id string) error {
 	if !validID(id) {
 		return nil
 	}
-	user := s.owners.of(id)
+	user := s.owners.take(id)
 	// The user of a session never changes, so that the second time is right. A
 	// third could only follow on another session of the same ID.
 	for range 3 {

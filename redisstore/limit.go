@@ -57,7 +57,7 @@ func (s *Store) createLimited(ctx context.Context, r *session.Record, limit sess
 func (s *Store) created(r *session.Record, code int64, evicted []string) ([]string, error) {
 	switch code {
 	case done:
-		s.owners.note(r.ID, r.UserID)
+		s.owners.note(r)
 		return evicted, nil
 	case refused:
 		return nil, session.ErrLimit

@@ -1,54 +1,49 @@
 package redisstore
 
-import "sync"
+import (
+	"sync/atomic"
 
-// owners remembers the users of sessions that were lately loaded or created. To
-// delete a session takes the key of its user's index, which is not in its ID; a
-// sign-out or revocation always loads the session first, so that this spares it
-// a round trip. The script that deletes checks it: a wrong one costs time and
+	"github.com/updateage/session"
+)
+
+// owners remembers the sessions that were lately loaded or created, for their
+// users. To delete a session takes the key of its user's index, which is not in its
+// ID; a sign-out or revocation always loads the session first, so that this spares
+// it a round trip. The script that deletes checks it: a wrong one costs time and
 // nothing else.
+//
+// Every lookup notes its session, which is one store of a pointer: a table of
+// copies with a lock for each was in the caches what the requests needed there.
 type owners struct {
-	slots [1 << ownerBits]owner
+	slots [1 << ownerBits]atomic.Pointer[session.Record]
 }
 
 const (
-	ownerBits = 10 // many more sessions than are loaded while a request runs
-	ownerLen  = 64 // longer user IDs, of which there are few, are not remembered
+	ownerBits   = 10      // many more sessions than are loaded while a request runs
+	ownerValues = 4 << 10 // of larger ones, too much would be kept from the collector
 )
 
-// owner has its strings in it: every lookup writes one, and would otherwise
-// allocate, or keep the record alive that they are cut out of.
-type owner struct {
-	mu   sync.Mutex // guards what follows
-	id   [idLen]byte
-	user [ownerLen]byte
-	n    int // length of user; 0: the slot is empty
-}
-
-func (o *owners) slot(id string) *owner {
+func (o *owners) slot(id string) *atomic.Pointer[session.Record] {
 	// The end of an ID is random.
 	h := uint32(id[idLen-1]) | uint32(id[idLen-2])<<8 | uint32(id[idLen-3])<<16 | uint32(id[idLen-4])<<24
 	return &o.slots[h*0x9e3779b1>>(32-ownerBits)] // Fibonacci hashing
 }
 
-// note remembers the user of a session.
-func (o *owners) note(id, user string) {
-	slot := o.slot(id)
-	if len(user) > ownerLen || !slot.mu.TryLock() {
-		return
+// note remembers a user's session until another one takes its slot.
+func (o *owners) note(r *session.Record) {
+	if r.UserID != "" && len(r.Values) <= ownerValues {
+		o.slot(r.ID).Store(r)
 	}
-	defer slot.mu.Unlock()
-	copy(slot.id[:], id)
-	slot.n = copy(slot.user[:], user)
 }
 
-// of returns the user of a session, empty if it is not known or nobody.
-func (o *owners) of(id string) string {
+// take returns the user of a session, which is about to be deleted, and forgets it.
+// It is empty if it is not known or nobody.
+func (o *owners) take(id string) (user string) {
 	slot := o.slot(id)
-	slot.mu.Lock()
-	defer slot.mu.Unlock()
-	if slot.n == 0 || string(slot.id[:]) != id {
+	r := slot.Load()
+	if r == nil || r.ID != id {
 		return ""
 	}
-	return string(slot.user[:slot.n])
+	slot.CompareAndSwap(r, nil)
+	return r.UserID
 }

@@ -43,7 +43,7 @@ func (s *Store) Load(ctx context.Context, id string) (*session.Record, error) {
 	if err != nil {
 		return nil, fmt.Errorf("redisstore: load session: %w", err)
 	}
-	s.owners.note(r.ID, r.UserID)
+	s.owners.note(r)
 	return r, nil
 }
 

@@ -146,7 +146,7 @@ func New(client redis.UniversalClient, opts *Options) (*Store, error) {
 		return nil, fmt.Errorf("redisstore: new store: %w", err)
 	}
 	s := &Store{
-		client: client, prefix: o.KeyPrefix + ":{", bounds: bounds{timeout: o.Timeout, start: time.Now()},
+		client: client, prefix: o.KeyPrefix + ":{", bounds: bounds{timeout: o.Timeout},
 		replicas: o.ReplicasToConfirm, waitTimeout: o.WaitTimeout,
 		heartbeat: o.Heartbeat, log: o.Logger,
 	}
