@@ -37,10 +37,10 @@ func startGet(c redis.UniversalClient) func(testing.TB, *meter) *server {
 	}
 }
 
-// signInByHand stores as many bytes as this library does.
+// signInByHand stores as many bytes as this library does, for as long.
 func signInByHand(x exchange, c redis.UniversalClient, user string) error {
 	token := rand.Text()
 	http.SetCookie(x.w, &http.Cookie{Name: "get", Value: token})
 	ctx := context.WithoutCancel(x.r.Context())
-	return c.Set(ctx, "get:"+token, user+strings.Repeat(" ", 330-len(user)), 0).Err()
+	return c.Set(ctx, "get:"+token, user+strings.Repeat(" ", 330-len(user)), floorLife).Err()
 }
