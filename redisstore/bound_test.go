@@ -5,6 +5,7 @@ import (
 	"errors"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -70,6 +71,68 @@ func TestLookupsEndAfterTheTimeout(t *testing.T) {
 					t.Errorf("%d lookups took %v with a time-out of %v", tc.lookups, took, timeout)
 				}
 			}
+		})
+	}
+}
+
+// Every attempt has its time-out at least, and a sixteenth more at most.
+func TestAttemptsShareTheirEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		within := redisstore.Within(16 * time.Second)
+		for _, tc := range []struct {
+			name string
+			wait time.Duration // since the attempt before
+			left time.Duration
+		}{
+			{"the first attempt begins a sixteenth", 0, 17 * time.Second},
+			{"one at once has the same end", 0, 17 * time.Second},
+			{"one at the last moment has the same end", time.Second - 1, 16*time.Second + 1},
+			{"one after that begins another sixteenth", 1, 17 * time.Second},
+			{"so does one after a long time", time.Hour, 17 * time.Second},
+		} {
+			time.Sleep(tc.wait)
+			synctest.Wait() // for the timers of this moment
+			attempt, cancel := within(t.Context())
+			defer cancel()
+			if deadline, _ := attempt.Deadline(); time.Until(deadline) != tc.left {
+				t.Errorf("%s: got %v until the deadline, want %v", tc.name, time.Until(deadline), tc.left)
+			}
+		}
+	})
+}
+
+func TestAttemptsEnd(t *testing.T) {
+	for _, tc := range []struct {
+		name   string
+		caller time.Duration // that the caller has; 0: for ever
+		want   time.Duration
+	}{
+		{"after the time-out and a sixteenth", 0, 17 * time.Second},
+		{"with a caller who has less time", time.Second, time.Second},
+		{"before a caller who has more", time.Hour, 17 * time.Second},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				ctx := t.Context()
+				if tc.caller > 0 {
+					var cancel context.CancelFunc
+					ctx, cancel = context.WithTimeout(ctx, tc.caller)
+					defer cancel()
+				}
+				begun := time.Now()
+				attempt, cancel := redisstore.Within(16 * time.Second)(ctx)
+				defer cancel()
+				if err := attempt.Err(); err != nil {
+					t.Errorf("at its begin: got error %v, want none", err)
+				}
+				<-attempt.Done()
+				if took := time.Since(begun); took != tc.want {
+					t.Errorf("got an end after %v, want %v", took, tc.want)
+				}
+				if err := attempt.Err(); err != context.DeadlineExceeded {
+					t.Errorf("got error %v, want %v", err, context.DeadlineExceeded)
+				}
+			})
 		})
 	}
 }
