@@ -184,12 +184,13 @@ func (s *Session) createAnonymous(ctx context.Context) error {
 	return nil
 }
 
-// newRecord returns a record of this request's client. Its ID is a copy: a part
-// of the token would keep the secret in memory as long as anybody keeps the ID.
+// newRecord returns a record of this request's client. ID and user ID are copies: a
+// part of the token would keep the secret in memory as long as anybody keeps the ID,
+// and what net/http cuts out of a form the whole of it, with the password.
 func (s *Session) newRecord(t token, userID string, state State) *Record {
 	now := now()
 	r := &Record{
-		ID: strings.Clone(t.id()), UserID: userID, State: state, TokenHash: t.hash(),
+		ID: strings.Clone(t.id()), UserID: strings.Clone(userID), State: state, TokenHash: t.hash(),
 		CreatedAt: now, RotatedAt: now, Version: newVersion(),
 	}
 	s.describe(r)

@@ -20,9 +20,9 @@ import (
 //	commit           commit.go    changed values -> store, merged with other requests'
 //	finish           respond.go   Set-Cookie, Vary, Cache-Control
 //
-// One allocation holds all of it: the session, the response writer, the context
-// node and the copy of the request. It is never reused: a handler may keep its
-// session as long as it likes.
+// One allocation holds the session, the response writer and the context node;
+// the other is the copy of the request. None is ever reused: a handler may keep
+// its session as long as it likes.
 
 // Manager finds, keeps and ends sessions. Create it with New; it is safe for
 // concurrent use, and its configuration never changes.
@@ -92,8 +92,9 @@ func (m *Manager) serve(w http.ResponseWriter, r *http.Request, next http.Handle
 		return
 	}
 	x := &exchange{Context: r.Context()}
-	x.session.m, x.session.req, x.inner = m, r, w
-	x.encoded = w.Header()["Content-Encoding"] != nil
+	x.session.m, x.session.req = m, r
+	x.writer.inner, x.writer.session = w, &x.session
+	x.writer.encoded = w.Header()["Content-Encoding"] != nil
 	if err := x.session.load(r.Context()); err != nil && !optional {
 		addVary(w.Header(), m.cfg.HeaderTransport)
 		m.fail(w, r, err)
@@ -105,10 +106,9 @@ func (m *Manager) serve(w http.ResponseWriter, r *http.Request, next http.Handle
 			x.session.abandon()
 		}
 	}()
-	x.request = *r.WithContext(x) // whose own copy stays on the stack
-	next.ServeHTTP(x.shaped(), &x.request)
+	next.ServeHTTP(x.writer.shaped(), r.WithContext(x))
 	returned = true
-	_ = x.begin() // a failure has answered the request
+	_ = x.writer.begin() // a failure has answered the request
 }
 
 // RequireUser lets only requests of a signed-in user pass to next. Others get
@@ -140,13 +140,12 @@ func (m *Manager) require(next http.Handler, check func(*Session) error) http.Ha
 	})
 }
 
-// exchange is what the middleware keeps of one request: the session, its writer, and
-// the request that the handler gets. It is itself the node in that one's context
-// that has the session.
+// exchange is what the middleware keeps of one request: session and writer, and
+// the node that puts the session into the request's context.
 type exchange struct {
-	context.Context // the request's own
-	writer
-	request http.Request
+	context.Context
+	session Session
+	writer  writer
 }
 
 // contextKey finds the nearest session; a *Manager as key finds its own.
@@ -159,6 +158,9 @@ func (x *exchange) Value(key any) any {
 	}
 	return x.Context.Value(key)
 }
+
+// Format keeps fmt from printing what a context has in it.
+func (x *exchange) Format(f fmt.State, _ rune) { show(f, "session.Handler context") }
 
 // Session returns this Manager's session of a request: what FromContext returns
 // unless a Handler of another Manager stands between. It is nil outside Handler.

@@ -891,7 +891,8 @@ func TestNothingThatIsShownHasTheToken(t *testing.T) {
 	pxDo(m, cookie, func(w http.ResponseWriter, r *http.Request, s *session.Session) {
 		list, err := m.Sessions(r.Context(), "alice")
 		pxOK(t, "Sessions", err)
-		for _, what := range []any{list, s, s.Info(), *m, w, r.Context()} {
+		held := struct{ w http.ResponseWriter }{w}
+		for _, what := range []any{list, s, s.Info(), *m, w, held, http.NewResponseController(w), r.Context()} {
 			_ = json.NewEncoder(&shown).Encode(what)
 			fmt.Fprintf(&shown, "%v %+v %#v %d %s\n", what, what, what, what, what)
 			log.Info("shown", "what", what)

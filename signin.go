@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -125,7 +126,7 @@ func (s *Session) authenticateAgain(ctx context.Context, opts SignInOptions) err
 // authenticate notes an authentication in the record. The level is that of this
 // authentication, never more (N 5.1); what was not to be remembered still is not.
 func (s *Session) authenticate(r *Record, opts SignInOptions, now time.Time) {
-	r.AuthenticatedAt, r.Method, r.Level = now, opts.Method, opts.Level
+	r.AuthenticatedAt, r.Method, r.Level = now, strings.Clone(opts.Method), opts.Level
 	r.Persistent = r.Persistent && !opts.Forget
 	s.describe(r)
 	s.m.cfg.begin(r, now)

@@ -2,7 +2,6 @@ package session
 
 import (
 	"bufio"
-	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -13,16 +12,12 @@ import (
 // the handler returns. If the commit fails, the error answer goes out and
 // nothing of what the handler writes does.
 type writer struct {
-	session Session
 	inner   http.ResponseWriter
+	session *Session
 	begun   bool
 	encoded bool // a middleware outside encodes the body
 	failed  bool // the commit, and the response is complete
 }
-
-// Format keeps fmt from printing the session in it. The request's context is this
-// too, see exchange.
-func (w *writer) Format(f fmt.State, _ rune) { show(f, "session.Handler") }
 
 // begin commits once.
 func (w *writer) begin() error {

@@ -2,6 +2,7 @@ package redisstore
 
 import (
 	"context"
+	"math"
 	"sync/atomic"
 	"time"
 )
@@ -11,31 +12,39 @@ import (
 // lookup cost a tenth of the lookups that a core can do.
 type bounds struct {
 	timeout time.Duration
-	current atomic.Pointer[bound] // of attempts that begin now; nil: the next one makes it
+	spare   time.Duration // by which an attempt may get more than that
+	start   time.Time     // of the store
+	current atomic.Pointer[bound]
 }
 
 // bound is an end that attempts share.
 type bound struct {
 	deadline time.Time
+	shared   time.Duration // since the start: attempts from then on get a new one
 	done     chan struct{} // closed at the deadline
 }
 
-// sharing is the part of the time-out by which an attempt may get more time than
-// that: a sixteenth.
+// sharing is the part of the time-out that the spare time is.
 const sharing = 16
 
-// next returns the bound of an attempt that begins now. It reads no clock: a timer
-// ends the sharing. It is set once the bound is there, which would otherwise never
-// go away if this goroutine were stopped in between for as long.
+func newBounds(timeout time.Duration) *bounds {
+	spare := min(timeout/sharing, math.MaxInt64-timeout) // no overflow, if somebody wants no time-out
+	return &bounds{timeout: timeout, spare: spare, start: time.Now()}
+}
+
+// next returns the bound of an attempt that begins now. It asks for the time since
+// the start, which takes half the time of asking for the time. A timer in its place
+// would cost nothing, but under load it comes too late to end the sharing: attempts
+// would begin with a bound that has passed.
 func (b *bounds) next() *bound {
-	if current := b.current.Load(); current != nil {
+	since := time.Since(b.start)
+	if current := b.current.Load(); current != nil && since < current.shared {
 		return current
 	}
-	spare := b.timeout / sharing
-	fresh := &bound{deadline: time.Now().Add(b.timeout + spare), done: make(chan struct{})}
+	most := b.timeout + b.spare
+	fresh := &bound{deadline: time.Now().Add(most), shared: since + b.spare, done: make(chan struct{})}
+	time.AfterFunc(most, func() { close(fresh.done) })
 	b.current.Store(fresh)
-	time.AfterFunc(spare, func() { b.current.CompareAndSwap(fresh, nil) })
-	time.AfterFunc(b.timeout+spare, func() { close(fresh.done) })
 	return fresh
 }
 

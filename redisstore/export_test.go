@@ -7,5 +7,5 @@ import (
 
 // Within returns what bounds the attempts of a store with this time-out.
 func Within(timeout time.Duration) func(context.Context) (context.Context, context.CancelFunc) {
-	return (&bounds{timeout: timeout}).within
+	return newBounds(timeout).within
 }

@@ -57,7 +57,7 @@ func (s *Store) createLimited(ctx context.Context, r *session.Record, limit sess
 func (s *Store) created(r *session.Record, code int64, evicted []string) ([]string, error) {
 	switch code {
 	case done:
-		s.owners.note(r)
+		s.owners.created(r)
 		return evicted, nil
 	case refused:
 		return nil, session.ErrLimit

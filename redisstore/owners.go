@@ -1,6 +1,7 @@
 package redisstore
 
 import (
+	"strings"
 	"sync/atomic"
 
 	"github.com/updateage/session"
@@ -12,8 +13,8 @@ import (
 // it a round trip. The script that deletes checks it: a wrong one costs time and
 // nothing else.
 //
-// Every lookup notes its session, which is one store of a pointer: a table of
-// copies with a lock for each was in the caches what the requests needed there.
+// Every lookup notes what it returns, which is one store of a pointer. Copies,
+// under a lock for each, pushed out of the caches what requests need.
 type owners struct {
 	slots [1 << ownerBits]atomic.Pointer[session.Record]
 }
@@ -29,11 +30,17 @@ func (o *owners) slot(id string) *atomic.Pointer[session.Record] {
 	return &o.slots[h*0x9e3779b1>>(32-ownerBits)] // Fibonacci hashing
 }
 
-// note remembers a user's session until another one takes its slot.
+// note remembers a session that was loaded, until another one takes its slot.
 func (o *owners) note(r *session.Record) {
 	if r.UserID != "" && len(r.Values) <= ownerValues {
 		o.slot(r.ID).Store(r)
 	}
+}
+
+// created remembers the session of a new record, of which it keeps nothing: that is
+// the caller's, who may have cut the user ID out of something larger.
+func (o *owners) created(r *session.Record) {
+	o.note(&session.Record{ID: strings.Clone(r.ID), UserID: strings.Clone(r.UserID)})
 }
 
 // take returns the user of a session, which is about to be deleted, and forgets it.

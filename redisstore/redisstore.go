@@ -108,7 +108,7 @@ type Store struct {
 	pipeline *redis.AutoPipeliner // of lookups; nil: they go through the client
 	cluster  *redis.ClusterClient // the client, if it is one; otherwise nil
 	prefix   string               // of keys, up to and including the brace
-	bounds   bounds               // of attempts
+	bounds   *bounds              // of attempts
 
 	replicas    int // that confirm revocations
 	waitTimeout time.Duration
@@ -146,7 +146,7 @@ func New(client redis.UniversalClient, opts *Options) (*Store, error) {
 		return nil, fmt.Errorf("redisstore: new store: %w", err)
 	}
 	s := &Store{
-		client: client, prefix: o.KeyPrefix + ":{", bounds: bounds{timeout: o.Timeout},
+		client: client, prefix: o.KeyPrefix + ":{", bounds: newBounds(o.Timeout),
 		replicas: o.ReplicasToConfirm, waitTimeout: o.WaitTimeout,
 		heartbeat: o.Heartbeat, log: o.Logger,
 	}

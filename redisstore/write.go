@@ -37,7 +37,7 @@ func (s *Store) create(ctx context.Context, r *session.Record) error {
 	if code == none {
 		return session.ErrExists
 	}
-	s.owners.note(r)
+	s.owners.created(r)
 	s.prune(ctx, r.UserID, due)
 	return nil
 }
